@@ -1,0 +1,169 @@
+//! What an app can be told went wrong: few, stable, without personal data. Rooms inside have their own, richer errors.
+
+use std::path::PathBuf;
+
+use super::topic::NameError;
+
+/// Why a client could not be opened. Nothing was changed, unless a variant says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another client in this one, drives this store (P11).
+    #[error("StoreInUse: {path} is driven by another process or client; close that one, or use another store")]
+    StoreInUse {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// Written by a newer version of Homing.
+    #[error(
+        "StoreTooNew: {path} has schema {found}, this version knows {known}; update Homing, the store was not touched"
+    )]
+    StoreTooNew {
+        /// The store's file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A folder, a file of something else, or an SQLite file of another program.
+    #[error("NotAStore: {path} is {what}; name another file for the store, this one was not touched")]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// It cannot be read or written right now; it may be all right later.
+    #[error("StoreUnavailable: {path} cannot be used: {detail}")]
+    StoreUnavailable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words and what to do.
+        detail: String,
+    },
+    /// SQLite finds the file damaged. It was not touched.
+    #[error("StoreCorrupt: {path} is damaged: {detail}; copy it away and open a new store")]
+    StoreCorrupt {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        detail: String,
+    },
+    /// The store belongs to another client identifier.
+    #[error("ClientIdMismatch: the store's client id is {stored}, asked for was {asked}; use one store a client id")]
+    ClientIdMismatch {
+        /// The store's.
+        stored: String,
+        /// The options'.
+        asked: String,
+    },
+    /// An option is out of its range.
+    #[error("option {option}: {problem}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// Why a message was not accepted. Nothing of it was stored, unless the variant says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The payload is larger than `Options::max_payload`.
+    #[error("payload is {bytes} bytes; the limit is {limit} (max_payload)")]
+    PayloadTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A property is longer than MQTT can carry, or holds U+0000.
+    #[error("{property}: {problem}")]
+    Property {
+        /// Which.
+        property: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A topic is wrong.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A time to live of zero, or above 4,294,967,295 s.
+    #[error("ttl is {what}; it must be at least 1 ms and at most 4294967295 s")]
+    Ttl {
+        /// Zero or too long.
+        what: &'static str,
+    },
+    /// The outbox is at its limit.
+    #[error("outbox is full: {limit} {unit} (outbox_limit); wait for messages to be delivered, or raise the limit")]
+    LimitReached {
+        /// The limit.
+        limit: u64,
+        /// messages or bytes.
+        unit: &'static str,
+    },
+    /// The disk is full.
+    #[error("no space left for the store; the message was not accepted")]
+    StorageFull,
+    /// The store could not commit.
+    #[error("the store could not commit, the message was not accepted: {detail}")]
+    Storage {
+        /// SQLite's words.
+        detail: String,
+    },
+    /// A commit failed and it could not be found out whether it happened: the message may or may not be accepted.
+    #[error("the store failed in the middle of a commit: the message may or may not have been accepted")]
+    Unknown,
+    /// The client has been closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Why something else failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client has been closed.
+    #[error("the client is closed")]
+    Closed,
+    /// The store could not do it.
+    #[error("store: {detail}")]
+    Storage {
+        /// SQLite's words.
+        detail: String,
+    },
+    /// A position of another store, or beyond the end of this one.
+    #[error("position {seq} is {problem}")]
+    PositionInvalid {
+        /// Its sequence number.
+        seq: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No consumer of this name.
+    #[error("there is no consumer named {name:?}")]
+    NoSuchConsumer {
+        /// The name.
+        name: String,
+    },
+    /// An id that this store never gave.
+    #[error("id {n} was never given by this store")]
+    NoSuchMessage {
+        /// Its number.
+        n: u64,
+    },
+    /// An argument is out of its range.
+    #[error("{what}: {problem}")]
+    Invalid {
+        /// Which argument.
+        what: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A wait was cancelled through its canceller.
+    #[error("cancelled")]
+    Cancelled,
+}

@@ -1,0 +1,312 @@
+//! What an app is told: states, fates, gaps, events, status.
+
+use std::sync::Arc;
+
+use super::message::{MessageId, QoS, StoreId};
+use super::reason::ReasonCode;
+use super::topic::TopicFilter;
+
+/// What became of a message (P9). Asked by id, also after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// Committed, not yet sent.
+    Waiting,
+    /// Sent, or about to be sent, and not yet finished.
+    InFlight,
+    /// QoS 0: handed to the network once.
+    Sent,
+    /// The broker has taken it.
+    Delivered {
+        /// The session was lost while it was unfinished: the broker may have it twice.
+        maybe_twice: bool,
+        /// The broker no longer knew it when it was released (PUBCOMP 0x92).
+        maybe_lost: bool,
+        /// Sent or acknowledged with a lower QoS, or without the retain flag.
+        downgraded: bool,
+    },
+    /// The broker, or its announced limits, refused it.
+    Refused(ReasonCode),
+    /// Its time to live ran out before it was sent.
+    Expired,
+    /// Finished, but nothing proves how.
+    Unknown,
+    /// So old that its record has been pruned.
+    Forgotten,
+    /// The id belongs to another store.
+    OtherStore,
+}
+
+impl Fate {
+    /// Delivered, nothing to remark.
+    pub const DELIVERED: Self = Self::Delivered { maybe_twice: false, maybe_lost: false, downgraded: false };
+
+    /// Whether this is an end: neither waiting nor in flight.
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Self::Waiting | Self::InFlight)
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// No connection could be made; the system's words.
+    Unreachable(String),
+    /// The link was cut by the other side or the network.
+    Cut(String),
+    /// Nothing was heard for one and a half keep alives.
+    KeepAlive,
+    /// No CONNACK came in time.
+    ConnackTimeout,
+    /// The broker refused the CONNECT or ended the link with this reason.
+    Broker(ReasonCode),
+    /// We closed because the broker broke the protocol; the reason we sent and what was wrong.
+    Protocol(ReasonCode, String),
+    /// The store could not commit; the store's words.
+    Store(String),
+    /// The inbox is full and nothing is done with.
+    InboxFull,
+    /// The app asked for it.
+    Asked,
+    /// Neither options nor store name a broker.
+    NoBroker,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
+            Self::Cut(text) => write!(f, "link cut: {text}"),
+            Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),
+            Self::ConnackTimeout => f.write_str("no CONNACK in time"),
+            Self::Broker(reason) => write!(f, "{reason}"),
+            Self::Protocol(reason, text) => write!(f, "closed with {reason}: {text}"),
+            Self::Store(text) => write!(f, "store: {text}"),
+            Self::InboxFull => f.write_str("inbox full"),
+            Self::Asked => f.write_str("asked for"),
+            Self::NoBroker => f.write_str("no broker is known; name one"),
+        }
+    }
+}
+
+/// The state of the connection; conflated: only the newest counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// Not connected, and not wanted.
+    Offline(Why),
+    /// An attempt is under way.
+    Connecting {
+        /// Counts from 1 since the last connection.
+        attempt: u32,
+    },
+    /// CONNACK came, and what follows from it is committed.
+    Online {
+        /// The broker still had our session [3.2.2.1.1].
+        session_present: bool,
+    },
+    /// Waiting for the next attempt.
+    Waiting {
+        /// How long from the moment of this state, in milliseconds.
+        retry_in_ms: u64,
+        /// What ended the last attempt or link.
+        why: Why,
+    },
+    /// Another client took the session over (0x8E); no attempt until `connect` is called.
+    TakenOver,
+}
+
+/// Why messages may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GapCause {
+    /// The broker had lost the session (P8).
+    SessionLost,
+    /// A message was larger than our maximum.
+    TooLarge,
+    /// The inbox was full and QoS 0 messages were dropped.
+    InboxFull,
+}
+
+impl GapCause {
+    /// The word used in the store, in JSON and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionLost => "session_lost",
+            Self::TooLarge => "too_large",
+            Self::InboxFull => "inbox_full",
+        }
+    }
+    /// The cause of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::SessionLost, Self::TooLarge, Self::InboxFull].into_iter().find(|cause| cause.as_str() == word)
+    }
+}
+
+/// A stretch of time in which messages may be missing. Times are Unix milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Which subscriptions are concerned.
+    pub filters: Vec<TopicFilter>,
+    /// Why.
+    pub cause: GapCause,
+    /// The last moment at which all was well.
+    pub from_ms: i64,
+    /// The moment from which all is well again; None while it is open.
+    pub to_ms: Option<i64>,
+    /// The last message received before it.
+    pub after_seq: u64,
+}
+
+/// Something that happened. Nothing of it is lost silently: a slow reader is told how many it missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The connection's state changed.
+    State(State),
+    /// Messages came to their end, in this order.
+    Settled(Arc<[(MessageId, Fate)]>),
+    /// The broker had lost the session; subscriptions and waiting messages are being issued anew (P8). Unix milliseconds.
+    SessionLost {
+        /// When this was learnt.
+        at_ms: i64,
+    },
+    /// A gap was closed: messages may be missing in it.
+    Gap(Gap),
+    /// The broker grants this subscription: said at its SUBACK, and at every connect at which the grant still holds.
+    Subscribed {
+        /// Which.
+        filter: TopicFilter,
+        /// The granted QoS; may be lower than asked for.
+        qos: QoS,
+    },
+    /// The broker has taken an UNSUBSCRIBE.
+    Unsubscribed {
+        /// Which.
+        filter: TopicFilter,
+    },
+    /// The broker refused a subscription; it is tried again at the next connection.
+    SubscribeRefused {
+        /// Which.
+        filter: TopicFilter,
+        /// Why.
+        reason: ReasonCode,
+    },
+    /// Something that the app's developer should know, in words; never payloads or credentials.
+    Warning {
+        /// A stable word for it.
+        code: &'static str,
+        /// What, where, how to mend it.
+        text: String,
+    },
+    /// This reader was too slow: so many events were dropped for it.
+    Missed(u64),
+}
+
+/// Counters since the client was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+#[serde(default)]
+pub struct Metrics {
+    /// Turns taken.
+    pub turns: u64,
+    /// Transactions committed (with power-loss durability: syncs).
+    pub commits: u64,
+    /// Commits that failed.
+    pub commit_failures: u64,
+    /// Messages published by the app.
+    pub published: u64,
+    /// Messages stored in the inbox.
+    pub received: u64,
+    /// PUBLISH packets sent, resent ones included.
+    pub sent: u64,
+    /// PUBLISH packets sent with DUP.
+    pub resent: u64,
+    /// Messages that came to an end.
+    pub settled: u64,
+    /// Bytes written to links.
+    pub bytes_out: u64,
+    /// Bytes read from links.
+    pub bytes_in: u64,
+    /// Attempts to connect.
+    pub link_attempts: u64,
+    /// CONNACKs that accepted.
+    pub connects: u64,
+    /// Acknowledgements for packet identifiers nobody waits for.
+    pub stray_acks: u64,
+    /// Received messages dropped because there was no room (QoS 0 only).
+    pub dropped_in: u64,
+    /// The most commands and packets that one turn handled.
+    pub largest_turn: u64,
+}
+
+/// Depth of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxDepth {
+    /// Not yet sent.
+    pub waiting: u64,
+    /// Sent and unfinished.
+    pub in_flight: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+/// A consumer at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerStatus {
+    /// Its name.
+    pub name: String,
+    /// What it wants; empty: everything.
+    pub filters: Vec<TopicFilter>,
+    /// Everything up to here is done.
+    pub cursor: u64,
+    /// Messages after the cursor.
+    pub behind: u64,
+}
+
+/// A subscription at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriptionStatus {
+    /// Which topics.
+    pub filter: TopicFilter,
+    /// Asked for.
+    pub qos: QoS,
+    /// Granted in the session we know of; None: not (yet).
+    pub granted: Option<QoS>,
+}
+
+/// Store and session at a glance; exact at the moment of the read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The store's id.
+    pub store_id: StoreId,
+    /// The client identifier.
+    pub client_id: String,
+    /// The broker's address, without credentials.
+    pub broker: Option<String>,
+    /// The schema's version.
+    pub schema_version: u32,
+    /// Whether the broker still had the session at the last connect; None: never connected.
+    pub session_present: Option<bool>,
+    /// The last CONNACK that accepted: Unix milliseconds.
+    pub last_connect_ms: Option<i64>,
+    /// The outbox.
+    pub outbox: OutboxDepth,
+    /// Messages in the inbox, done ones that retention still keeps included.
+    pub inbox_messages: u64,
+    /// Their bytes.
+    pub inbox_bytes: u64,
+    /// All consumers, by name.
+    pub consumers: Vec<ConsumerStatus>,
+    /// All subscriptions, by filter.
+    pub subscriptions: Vec<SubscriptionStatus>,
+    /// Number of recorded gaps.
+    pub gaps: u64,
+    /// Counters as the driver last wrote them, and when (Unix milliseconds).
+    pub metrics: Option<(Metrics, i64)>,
+}

@@ -1,0 +1,179 @@
+//! What an app chooses: broker, session, limits, durability. Checked when a client is opened.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::broker_url::BrokerUrl;
+use super::message::Publish;
+use super::topic::ClientId;
+
+/// Which version of MQTT to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Version {
+    /// 5 first; 3.1.1 if the broker says that it does not know 5. Decided once per broker, and stored (default).
+    #[default]
+    Auto,
+    /// MQTT 3.1.1.
+    V311,
+    /// MQTT 5.0.
+    V5,
+}
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When it would survive a power cut: one sync to the drive a turn (default).
+    #[default]
+    PowerLoss,
+    /// When it would survive the death of the process; a power cut may lose the last commits, a kill never does.
+    ProcessKill,
+}
+
+/// What to do when the broker already holds a session of this client id that this store does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ForeignSession {
+    /// End it and begin our own (default): its packet identifiers are not ours, and a shared one would swallow a message.
+    #[default]
+    Discard,
+    /// Take it over, with the messages that the broker still holds for it.
+    Adopt,
+}
+
+/// User name and password for the broker. Never stored, never printed, overwritten in memory when dropped by the caller's choice of type only.
+#[derive(Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The user name.
+    pub user: String,
+    /// The password; MQTT 3.1.1 and 5 both take any bytes.
+    pub password: Option<Vec<u8>>,
+}
+
+impl Credentials {
+    /// A user name and, mostly, a password.
+    pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
+        Self { user: user.into(), password }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(redacted)")
+    }
+}
+
+/// The message that the broker publishes when this client is gone without a DISCONNECT [3.1.2.5].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Will {
+    /// Topic, payload, QoS, retain, properties; its `ttl` becomes the message expiry interval.
+    pub message: Publish,
+    /// How long the broker waits before it publishes [3.1.3.2.2]; MQTT 5 only, whole seconds.
+    pub delay: Duration,
+}
+
+impl Will {
+    /// A will that is published at once.
+    pub fn new(message: Publish) -> Self {
+        Self { message, delay: Duration::ZERO }
+    }
+}
+
+/// A queue's limit; whichever is reached first counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Number of messages.
+    pub messages: u64,
+    /// Their size in bytes: topic, payload and properties.
+    pub bytes: u64,
+}
+
+/// Everything a client is opened with. Start from [`Options::new`] and set what differs.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm` and `-lock`.
+    pub store: PathBuf,
+    /// The broker; None: the one the store knows (without one the client stays offline).
+    pub broker: Option<BrokerUrl>,
+    /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
+    pub client_id: Option<ClientId>,
+    /// Sent with every CONNECT.
+    pub credentials: Option<Credentials>,
+    /// The MQTT version.
+    pub version: Version,
+    /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
+    pub keep_alive: Duration,
+    /// How long the broker should keep the session while we are away (MQTT 5); default 7 days. Zero: a non-persistent
+    /// session, in MQTT 3.1.1 too (clean session). 3.1.1 has no number for it: the broker's own limit holds.
+    pub session_expiry: Duration,
+    /// Default: power loss.
+    pub durability: Durability,
+    /// Our own bound of unfinished outgoing QoS 1 and 2 messages; default 1,000; the broker's receive maximum counts too.
+    pub inflight: u16,
+    /// MQTT 3.1.1: our bound of unfinished outgoing QoS 2 messages; default 20, for mosquitto cuts the link at its 21st.
+    pub inflight_qos2: u16,
+    /// How many unacknowledged QoS 1 and 2 messages the broker may send us (MQTT 5 receive maximum); default 1,024.
+    pub receive_maximum: u16,
+    /// The largest packet we take (MQTT 5 maximum packet size), in bytes; default 16 MiB.
+    pub max_packet: u32,
+    /// The largest payload that `publish` takes, in bytes; default 16 MiB.
+    pub max_payload: usize,
+    /// Default: 2,000,000 messages, 1 GiB; at the limit `publish` is refused.
+    pub outbox_limit: Limit,
+    /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then acknowledgements are withheld.
+    pub inbox_limit: Limit,
+    /// How long messages stay in the inbox once every consumer is done with them; default 30 days.
+    pub retention: Duration,
+    /// What to do with a session that is not ours.
+    pub foreign_session: ForeignSession,
+    /// The will, if any.
+    pub will: Option<Will>,
+    /// Bounds of the time between two attempts to connect; default 0.5 s to 120 s.
+    pub retry: (Duration, Duration),
+    /// The name of the first consumer made with a new store; default `default`.
+    pub first_consumer: String,
+    /// The wanted connection at the start: true (default) connects at once.
+    pub connect: bool,
+}
+
+impl Options {
+    /// The defaults, for a store file.
+    pub fn new(store: impl Into<PathBuf>) -> Self {
+        const GIB: u64 = 1 << 30;
+        Self {
+            store: store.into(),
+            broker: None,
+            client_id: None,
+            credentials: None,
+            version: Version::default(),
+            keep_alive: Duration::from_secs(60),
+            session_expiry: Duration::from_secs(7 * 24 * 3600),
+            durability: Durability::default(),
+            inflight: 1000,
+            inflight_qos2: 20,
+            receive_maximum: 1024,
+            max_packet: 16 << 20,
+            max_payload: 16 << 20,
+            outbox_limit: Limit { messages: 2_000_000, bytes: GIB },
+            inbox_limit: Limit { messages: 2_000_000, bytes: GIB },
+            retention: Duration::from_secs(30 * 24 * 3600),
+            foreign_session: ForeignSession::default(),
+            will: None,
+            retry: (Duration::from_millis(500), Duration::from_secs(120)),
+            first_consumer: "default".to_owned(),
+            connect: true,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    /// Names the store only: everything else may lead to credentials or payloads (P12).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+//! Row types that session and store both speak of. Internal: an app sees messages, not rows.
+
+use bytes::Bytes;
+
+use super::message::{Properties, QoS, Subscription};
+use super::reason::ReasonCode;
+use super::topic::TopicName;
+
+/// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.
+pub const LANE_SHIFT: u32 = 52;
+
+/// One outgoing message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// `lane << 52 | ord`.
+    pub id: u64,
+    /// Where to.
+    pub topic: TopicName,
+    /// The content.
+    pub payload: Bytes,
+    /// MQTT 5 properties, if any.
+    pub props: Option<Box<Properties>>,
+    /// Asked for.
+    pub qos: QoS,
+    /// Retained message.
+    pub retain: bool,
+    /// Store clock at which it expires unless sent.
+    pub expires_ms: Option<i64>,
+    /// Sent in a session that was lost: may arrive twice, and is never expired or cancelled.
+    pub maybe_dup: bool,
+    /// Send with a lower QoS or unretained if the broker cannot.
+    pub downgrade: bool,
+}
+
+impl OutboxRow {
+    /// Bytes counted against the outbox's limit.
+    pub fn size(&self) -> u64 {
+        (self.topic.as_str().len() + self.payload.len() + self.props.as_deref().map_or(0, props_size)) as u64
+    }
+}
+
+/// One received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxRow {
+    /// Rises with arrival.
+    pub seq: u64,
+    /// The topic it came on.
+    pub topic: TopicName,
+    /// The content.
+    pub payload: Bytes,
+    /// MQTT 5 properties, if any.
+    pub props: Option<Box<Properties>>,
+    /// Delivered with.
+    pub qos: QoS,
+    /// Retain flag of the delivery.
+    pub retain: bool,
+    /// DUP flag of the delivery.
+    pub dup: bool,
+    /// Wall clock at arrival.
+    pub received_ms: i64,
+}
+
+impl InboxRow {
+    /// Bytes counted against the inbox's limit.
+    pub fn size(&self) -> u64 {
+        (self.topic.as_str().len() + self.payload.len() + self.props.as_deref().map_or(0, props_size)) as u64
+    }
+}
+
+fn props_size(props: &Properties) -> usize {
+    let user: usize = props.user.iter().map(|(name, value)| name.len() + value.len()).sum();
+    user + props.content_type.as_ref().map_or(0, String::len)
+        + props.response_topic.as_ref().map_or(0, |topic| topic.as_str().len())
+        + props.correlation_data.as_ref().map_or(0, Bytes::len)
+}
+
+/// What is known of an in-flight message without its payload: enough to finish it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlightRow {
+    /// Its id.
+    pub id: u64,
+    /// Asked for.
+    pub qos: QoS,
+    /// See [`OutboxRow::maybe_dup`].
+    pub maybe_dup: bool,
+    /// See [`OutboxRow::size`].
+    pub size: u64,
+    /// Its PUBREC has come.
+    pub released: bool,
+}
+
+/// How a message ended, if not simply delivered. `None` stands for an ending without proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// QoS 0, handed to the network.
+    Sent,
+    /// Delivered, with something to remark.
+    Delivered {
+        /// See `Fate::Delivered`.
+        maybe_twice: bool,
+        /// See `Fate::Delivered`.
+        maybe_lost: bool,
+        /// See `Fate::Delivered`.
+        downgraded: bool,
+    },
+    /// Refused, with the reason.
+    Refused(ReasonCode),
+    /// Time to live over.
+    Expired,
+    /// Finished without proof.
+    Unknown,
+}
+
+/// A subscription as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// The wish.
+    pub wish: Subscription,
+    /// False: the app no longer wants it, and the broker has not confirmed yet.
+    pub wanted: bool,
+    /// What the broker granted, and in which session epoch.
+    pub granted: Option<(QoS, u64)>,
+}
+
+/// Identity and protocol state of the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The store's random id.
+    pub store_id: [u8; 16],
+    /// The client identifier in use.
+    pub client_id: String,
+    /// We made the client identifier at random: no foreign session can exist.
+    pub client_id_random: bool,
+    /// The broker the session belongs to, without credentials.
+    pub broker: Option<String>,
+    /// 4 or 5 once decided.
+    pub protocol: Option<u8>,
+    /// The broker's session is known to be ours.
+    pub established: bool,
+    /// Counts lost sessions.
+    pub session_epoch: u64,
+    /// Shifts packet identifiers, so that a new epoch begins elsewhere.
+    pub pid_salt: u64,
+    /// Session expiry interval granted by the broker, in seconds.
+    pub expiry_granted_s: Option<u32>,
+    /// The last CONNACK's session present flag.
+    pub session_present: Option<bool>,
+    /// Wall clock of the last CONNACK that accepted.
+    pub last_connect_ms: Option<i64>,
+}
+
+/// The counters of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LaneCounters {
+    /// The next ordinal to give.
+    pub next_ord: u64,
+    /// Ordinals at or below were sent (0: none; ordinals start at 1).
+    pub sent_through: u64,
+    /// Below this nothing is known of finished messages.
+    pub verdict_floor: u64,
+    /// Rows in the lane.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The one row rewritten in every commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hot {
+    /// Counts commits: tells whether a failed commit happened after all.
+    pub turn: u64,
+    /// The next inbox sequence number.
+    pub next_seq: u64,
+    /// The next release ordinal.
+    pub next_release: u64,
+    /// Rows in the inbox.
+    pub inbox_messages: u64,
+    /// Their bytes.
+    pub inbox_bytes: u64,
+    /// Store clock at the last commit.
+    pub clock_ms: i64,
+    /// Wall clock at the last commit.
+    pub wall_ms: i64,
+    /// Wall clock at the last packet of an established link.
+    pub last_contact_ms: i64,
+    /// Normal and urgent lane.
+    pub lanes: [LaneCounters; 2],
+}

@@ -1,0 +1,103 @@
+//! What a turn asks the store to write. All writes of a turn are one transaction, applied in the order given.
+
+use super::event::GapCause;
+use super::rows::{InboxRow, OutboxRow, Outcome, SessionRow, SubscriptionRow};
+use super::topic::TopicFilter;
+
+/// One change of the rows. Counters travel separately, in `Hot`, which is written at every commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// A message was published.
+    OutboxInsert(OutboxRow),
+    /// A message came to its end: its outbox row (and `released` row, if any) goes; `verdict` is recorded unless it was
+    /// simply delivered.
+    OutboxFinish {
+        /// Its id.
+        id: u64,
+        /// None: delivered, nothing to remark.
+        verdict: Option<Outcome>,
+        /// Wall clock.
+        at_ms: i64,
+    },
+    /// PUBREC came: from now on only PUBREL is sent for it.
+    Release {
+        /// Its id.
+        id: u64,
+        /// Place in the order of PUBRECs.
+        release: u64,
+    },
+    /// A message was received.
+    InboxInsert(InboxRow),
+    /// A QoS 2 packet identifier was received and not yet released.
+    ReceivedQos2(u16),
+    /// Its PUBREL has come.
+    ForgetQos2(u16),
+    /// The broker has lost the session (P8): `received_qos2` and `released` are emptied, rows with an id up to
+    /// `sent_through` become `maybe_dup`.
+    SessionLost {
+        /// The normal lane's cursor before the loss.
+        sent_through: u64,
+    },
+    /// Identity or protocol state changed.
+    Session(Box<SessionRow>),
+    /// A wish was made or changed, or a grant came (whole row replaced, keyed by the filter).
+    Subscription(SubscriptionRow),
+    /// A wish is gone and the broker knows it.
+    SubscriptionGone(TopicFilter),
+    /// A gap opens; one row a filter. An open gap of the same filter and cause is kept as it is.
+    GapOpen {
+        /// Which.
+        filter: TopicFilter,
+        /// Why.
+        cause: GapCause,
+        /// Wall clock of the last good moment.
+        from_ms: i64,
+        /// The last message before it.
+        after_seq: u64,
+    },
+    /// Open gaps of this filter close.
+    GapClose {
+        /// Which.
+        filter: TopicFilter,
+        /// Wall clock.
+        to_ms: i64,
+    },
+    /// A consumer is made; nothing happens if one of that name exists with these filters, and its filters are replaced
+    /// otherwise.
+    ConsumerPut {
+        /// Its name.
+        name: String,
+        /// What it wants; empty: everything.
+        filters: Vec<TopicFilter>,
+        /// Everything up to here counts as done for a new one.
+        cursor: u64,
+    },
+    /// A consumer and its marks go.
+    ConsumerRemove {
+        /// Its name.
+        name: String,
+    },
+    /// A consumer is done with one message.
+    ConsumerDone {
+        /// Its name.
+        name: String,
+        /// Which message.
+        seq: u64,
+    },
+    /// A consumer is done with this message and all before. A cursor never goes back.
+    ConsumerDoneThrough {
+        /// Its name.
+        name: String,
+        /// Which message.
+        seq: u64,
+    },
+    /// The driver's report for readers.
+    Driver {
+        /// `connecting`, `connected`, `waiting` or `disconnected`.
+        connection: &'static str,
+        /// Counters as JSON.
+        metrics: String,
+        /// Wall clock.
+        at_ms: i64,
+    },
+}

@@ -1,0 +1,120 @@
+//! What goes into the session and what comes out: plain data, no sockets, no clock, no SQLite.
+
+use crate::model::event::{Event, Fate, Why};
+use crate::model::message::Subscription;
+use crate::model::rows::OutboxRow;
+use crate::model::topic::TopicFilter;
+use crate::model::writes::Write;
+use crate::wire::packet::Packet;
+
+/// The moment of a turn. The session never reads a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds that only go forward, through sleep too: for timers.
+    pub mono_ms: i64,
+    /// Wall clock, Unix milliseconds: for what people read.
+    pub wall_ms: i64,
+    /// Store clock: for times to live.
+    pub store_ms: i64,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The app publishes; the row's id is filled in by the session.
+    Publish(OutboxRow),
+    /// The app wants a subscription.
+    Subscribe(Subscription),
+    /// The app no longer wants it.
+    Unsubscribe(TopicFilter),
+    /// The app wants to be connected.
+    Connect,
+    /// The app wants to be disconnected; a session of ours is kept.
+    Disconnect {
+        /// MQTT 5: let the broker publish the will all the same.
+        with_will: bool,
+    },
+    /// The network may have changed: try at once.
+    TryNow,
+    /// A link that was asked for is there; CONNECT may be sent.
+    LinkUp,
+    /// The link is gone, or could not be made.
+    LinkDown(Why),
+    /// A packet came.
+    Packet(Packet),
+    /// The broker sent what is no packet, or one over our maximum.
+    Broken(crate::wire::WireError),
+    /// The inbox has room again, or the store's counters changed beside the session.
+    Room,
+    /// Time has passed; also said once at the start.
+    Tick,
+    /// Answer to `Load`.
+    Rows(Loaded),
+}
+
+/// What the session wants read, in this very turn, this turn's writes included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Outbox rows with `after < id <= through`, in order: at least one if there is one, then up to the bounds.
+    Outbox {
+        /// Exclusive.
+        after: u64,
+        /// Inclusive.
+        through: u64,
+        /// At most so many rows.
+        max_rows: usize,
+        /// At most so many bytes, but for the first row.
+        max_bytes: usize,
+    },
+    /// Ids of released messages in the order of their PUBRECs.
+    Released,
+    /// Waiting rows (above `after`) that have expired by `now_ms`, and when the next one will.
+    Expired {
+        /// Exclusive.
+        after: u64,
+        /// Store clock.
+        now_ms: i64,
+        /// At most so many.
+        max_rows: usize,
+    },
+}
+
+/// The answer to a `Load`.
+#[derive(Debug)]
+pub enum Loaded {
+    /// Rows in order, and whether there are no more up to `through`.
+    Outbox {
+        /// The rows.
+        rows: Vec<OutboxRow>,
+        /// The range was read to its end.
+        complete: bool,
+    },
+    /// Ids.
+    Released(Vec<u64>),
+    /// Ids and sizes, and the next expiry after them on the store clock.
+    Expired {
+        /// Id and size.
+        rows: Vec<(u64, u64)>,
+        /// Store clock; None: nothing else expires.
+        next_ms: Option<i64>,
+    },
+}
+
+/// What a turn shall do, collected while inputs are handled.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// One transaction.
+    pub writes: Vec<Write>,
+    /// Read these in this turn and hand the answers back.
+    pub loads: Vec<Load>,
+    /// After the commit.
+    pub sends: Vec<Packet>,
+    /// After the commit.
+    pub events: Vec<Event>,
+    /// After the commit; numbers of this store.
+    pub settled: Vec<(u64, Fate)>,
+    /// After the commit and after `sends` were flushed (bounded in time).
+    pub close: bool,
+    /// Make a link.
+    pub open: bool,
+}

@@ -1,0 +1,3 @@
+//! The MQTT session, sans-IO: inputs and `now` in, effects out.
+
+pub mod effect;

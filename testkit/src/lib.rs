@@ -1,0 +1,1 @@
+//! Test-only parts: real brokers, hostile brokers, process and kill harness.
