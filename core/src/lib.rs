@@ -8,6 +8,10 @@ pub mod session;
 #[cfg(not(feature = "internals"))]
 mod session;
 #[cfg(feature = "internals")]
+pub mod store;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(feature = "internals")]
 pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;

@@ -67,7 +67,8 @@ impl InboxRow {
     }
 }
 
-fn props_size(props: &Properties) -> usize {
+/// Bytes of properties counted against a queue's limit.
+pub(crate) fn props_size(props: &Properties) -> usize {
     let user: usize = props.user.iter().map(|(name, value)| name.len() + value.len()).sum();
     user + props.content_type.as_ref().map_or(0, String::len)
         + props.response_topic.as_ref().map_or(0, |topic| topic.as_str().len())

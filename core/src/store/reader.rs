@@ -1,0 +1,1 @@
+//! Reads a store beside a running driver.
