@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::message::{Properties, QoS, Subscription};
 use super::reason::ReasonCode;
-use super::topic::TopicName;
+use super::event::GapCause;
+use super::topic::{TopicFilter, TopicName};
 
 /// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.
 pub const LANE_SHIFT: u32 = 52;
@@ -121,6 +122,19 @@ pub struct SubscriptionRow {
     pub wanted: bool,
     /// What the broker granted, and in which session epoch.
     pub granted: Option<(QoS, u64)>,
+}
+
+/// A gap that has no end yet; one row a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenGap {
+    /// Which subscription.
+    pub filter: TopicFilter,
+    /// Why.
+    pub cause: GapCause,
+    /// Wall clock of the last good moment.
+    pub from_ms: i64,
+    /// The last message before it.
+    pub after_seq: u64,
 }
 
 /// Identity and protocol state of the session.

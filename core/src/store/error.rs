@@ -46,7 +46,7 @@ impl StoreError {
     }
 
     /// The same trouble, met while opening.
-    pub(super) fn at_open(self, path: &Path) -> OpenError {
+    pub(crate) fn at_open(self, path: &Path) -> OpenError {
         let path = path.to_owned();
         match self.kind {
             StoreErrorKind::Corrupt => OpenError::StoreCorrupt { path, detail: self.text },

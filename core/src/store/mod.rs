@@ -29,7 +29,7 @@ pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use retention::Removed;
-pub use session_row::OpenGap;
+
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};

@@ -9,21 +9,8 @@ use super::codec::{int, read_text, read_u64};
 use super::error::StoreError;
 use crate::model::event::GapCause;
 use crate::model::message::{QoS, RetainHandling, Subscription};
-use crate::model::rows::{Hot, LaneCounters, SessionRow, SubscriptionRow};
+use crate::model::rows::{Hot, LaneCounters, OpenGap, SessionRow, SubscriptionRow};
 use crate::model::topic::TopicFilter;
-
-/// A gap that has no end yet; one row a filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenGap {
-    /// Which subscription.
-    pub filter: TopicFilter,
-    /// Why.
-    pub cause: GapCause,
-    /// Wall clock of the last good moment.
-    pub from_ms: i64,
-    /// The last message before it.
-    pub after_seq: u64,
-}
 
 impl Store {
     pub(super) fn put_session(&mut self, row: SessionRow) -> Result<(), StoreError> {

@@ -161,6 +161,11 @@ impl Store {
         self.bound_unsynced()
     }
 
+    /// Whether this turn has anything to commit yet.
+    pub fn has_writes(&self) -> bool {
+        self.in_turn || !self.staged.is_empty()
+    }
+
     /// Opens the turn's transaction, unless it is open.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_turn {
