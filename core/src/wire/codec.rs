@@ -4,7 +4,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::fields::{Fields, fits, put_binary, put_varint, topic_name, varint, varint_len};
+use super::fields::{Fields, fits, put_binary, put_varint, varint, varint_len};
 use super::packet::{Ack, Packet, Protocol, PublishPacket};
 use super::{WireError, connect, props, v4, v5};
 use crate::model::message::{Properties, QoS};

@@ -12,6 +12,15 @@ mod props;
 mod v4;
 mod v5;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_crate;
+#[cfg(test)]
+mod tests_hostile;
+#[cfg(test)]
+mod tests_roundtrip;
+
 pub use codec::{Decoder, MAX_REMAINING, encode, encoded_len, publish_len};
 
 use crate::model::reason::ReasonCode;

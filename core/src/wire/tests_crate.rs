@@ -13,8 +13,7 @@ fn its_disconnect_is_longer_than_it_says() {
 
 #[test]
 fn its_connect_spoils_what_the_buffer_held() {
-    let connect =
-        v5::Connect { keep_alive: 0, client_id: String::new(), clean_start: true, properties: None };
+    let connect = v5::Connect { keep_alive: 0, client_id: String::new(), clean_start: true, properties: None };
     let mut out = BytesMut::from(&[0xaa; 12][..]);
     connect.write(&None, &None, &mut out).unwrap();
     assert_ne!(&out[..12], &[0xaa; 12]);

@@ -27,7 +27,7 @@ fn framed(first: u8, body: &[u8]) -> Vec<u8> {
 
 /// A QoS 0 PUBLISH of MQTT 5 to `t` with these properties.
 fn publish_with(props: &[u8]) -> Vec<u8> {
-    framed(0x30, &[b"\x00\x01t", &[props.len() as u8], props, b"payload"].concat())
+    framed(0x30, &[&b"\x00\x01t"[..], &[props.len() as u8], props, b"payload"].concat())
 }
 
 fn connack_with(props: &[u8]) -> Vec<u8> {

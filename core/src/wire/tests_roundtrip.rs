@@ -117,8 +117,10 @@ prop_compose! {
 }
 
 fn connack(protocol: Protocol) -> impl Strategy<Value = Packet> {
-    let v4 = (any::<bool>(), prop_oneof![Just(0u8), 0x80..=0xff]).prop_map(|(session_present, code)| {
-        ConnAck { session_present, reason: code.into(), properties: ConnAckProperties::default() }
+    let v4 = (any::<bool>(), prop_oneof![Just(0u8), 0x80..=0xffu8]).prop_map(|(session_present, code)| ConnAck {
+        session_present,
+        reason: code.into(),
+        properties: ConnAckProperties::default(),
     });
     let v5 = (any::<bool>(), reason(), connack_properties())
         .prop_map(|(session_present, reason, properties)| ConnAck { session_present, reason, properties });
@@ -150,7 +152,7 @@ fn ack(protocol: Protocol) -> impl Strategy<Value = Ack> {
 }
 
 fn suback(protocol: Protocol) -> impl Strategy<Value = Packet> {
-    let granted = (pid(), vec(prop_oneof![0..=2u8, 0x80..=0xff], 1..4)).prop_map(|(pid, codes)| {
+    let granted = (pid(), vec(prop_oneof![0..=2u8, 0x80..=0xffu8], 1..4)).prop_map(|(pid, codes)| {
         Packet::SubAck(SubAck { pid, reasons: codes.into_iter().map(ReasonCode::from).collect() })
     });
     let unsubscribed = (pid(), vec(reason(), 1..4)).prop_map(move |(pid, reasons)| {

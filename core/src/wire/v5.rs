@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::{QoS as CrateQoS, v5};
 
 use super::WireError;
-use super::codec::{props_len, put_header};
+use super::codec::put_header;
 use super::fields::{Fields, fits, put_binary, put_varint, topic_name, varint_len};
 use super::packet::{Auth, ConnAck, ConnAckProperties, Disconnect, Packet, Protocol, SubAck, Subscribe, Unsubscribe};
 use super::props;
