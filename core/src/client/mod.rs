@@ -1,14 +1,14 @@
 //! The handle: cheap to clone, safe to drop at any moment. (Skeleton: bodies follow.)
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::event::{Event, Fate, Gap, Metrics, State, Status};
+use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::message::{Message, MessageId, Position, Publish, StoreId, Subscription};
 use crate::model::options::Options;
-use crate::model::topic::{TopicFilter, TopicName};
+use crate::model::topic::TopicFilter;
+pub use crate::store::reader::{OutboxEntry, Reader};
 
 /// How to say goodbye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,57 +160,6 @@ impl Consumer {
     }
     /// Done with this one and all before. Resolves after COMMIT.
     pub async fn done_through(&self, _at: Position) -> Result<(), Error> {
-        todo!()
-    }
-}
-
-/// One row of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OutboxEntry {
-    /// Its id.
-    pub id: MessageId,
-    /// `Waiting` or `InFlight`.
-    pub fate: Fate,
-    /// Where to.
-    pub topic: TopicName,
-    /// Size of the payload in bytes.
-    pub payload_bytes: u64,
-    /// Asked for.
-    pub qos: crate::model::message::QoS,
-    /// Retained message.
-    pub retain: bool,
-}
-
-/// Reads a store, beside a running driver too. Blocking calls of a few milliseconds; never locks the driver out.
-pub struct Reader {}
-impl Reader {
-    /// Opens an existing store; never creates one.
-    pub fn open(_store: &Path) -> Result<Self, OpenError> {
-        todo!()
-    }
-    /// The store's id.
-    pub fn store_id(&self) -> StoreId {
-        todo!()
-    }
-    /// At a glance.
-    pub fn status(&self) -> Result<Status, Error> {
-        todo!()
-    }
-    /// P9.
-    pub fn fate(&self, _id: MessageId) -> Result<Fate, Error> {
-        todo!()
-    }
-    /// Outbox rows with a number above `after`, at most `max` (500 at the most).
-    pub fn outbox(&self, _after: u64, _max: usize) -> Result<Vec<OutboxEntry>, Error> {
-        todo!()
-    }
-    /// Messages after this sequence number, at most `max` (500 at the most), oldest first.
-    pub fn inbox(&self, _after_seq: u64, _max: usize) -> Result<Vec<Message>, Error> {
-        todo!()
-    }
-    /// All recorded gaps, oldest first.
-    pub fn gaps(&self) -> Result<Vec<Gap>, Error> {
         todo!()
     }
 }
