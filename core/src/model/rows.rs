@@ -10,6 +10,11 @@ use super::topic::{TopicFilter, TopicName};
 /// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.
 pub const LANE_SHIFT: u32 = 52;
 
+/// Lane and ordinal of an outgoing id.
+pub const fn split_id(id: u64) -> (usize, u64) {
+    ((id >> LANE_SHIFT) as usize, id & ((1 << LANE_SHIFT) - 1))
+}
+
 /// One outgoing message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
@@ -200,4 +205,18 @@ pub struct Hot {
     pub last_contact_ms: i64,
     /// Normal and urgent lane.
     pub lanes: [LaneCounters; 2],
+}
+
+impl Hot {
+    /// Whether an outgoing message that has a row was sent, or is about to be.
+    pub fn is_in_flight(&self, id: u64) -> bool {
+        let (lane, ord) = split_id(id);
+        self.lanes.get(lane).is_some_and(|lane| ord <= lane.sent_through)
+    }
+
+    /// The first and the last id of a lane that were sent.
+    pub fn sent_ids(&self, lane: usize) -> (u64, u64) {
+        let base = (lane as u64) << LANE_SHIFT;
+        (base, base + self.lanes.get(lane).map_or(0, |lane| lane.sent_through))
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::codec::{int, read_text, read_u64};
 use super::error::{StoreError, StoreErrorKind};
+use super::topics::topic_name;
 use super::writer::Inserts;
 use crate::model::topic::{TopicFilter, TopicName};
 
@@ -91,7 +92,7 @@ impl Consumer {
         let mut rows = statement.query([int(cursor), int(bound as u64)])?;
         while let Some(row) = rows.next()? {
             let seq = read_u64(row, 0)?;
-            if !marks.contains(&seq) && wanted.wants(connection, row.get(1)?)? {
+            if !marks.contains(&seq) && wanted.wants(row.get(1)?, |tid| topic_name(connection, tid))? {
                 break;
             }
             cursor = seq;
@@ -222,24 +223,22 @@ impl<'f> Wanted<'f> {
         Self { filters, known: HashMap::new() }
     }
 
-    pub(super) fn wants(&mut self, connection: &Connection, tid: i64) -> Result<bool, StoreError> {
+    pub(super) fn wants(
+        &mut self,
+        tid: i64,
+        name: impl FnOnce(i64) -> Result<TopicName, StoreError>,
+    ) -> Result<bool, StoreError> {
         if self.filters.is_empty() {
             return Ok(true);
         }
         if let Some(wants) = self.known.get(&tid) {
             return Ok(*wants);
         }
-        let name = topic_name(connection, tid)?;
+        let name = name(tid)?;
         let wants = self.filters.iter().any(|filter| filter.matches(&name));
         self.known.insert(tid, wants);
         Ok(wants)
     }
-}
-
-pub(super) fn topic_name(connection: &Connection, tid: i64) -> Result<TopicName, StoreError> {
-    let name: String =
-        connection.prepare_cached("SELECT name FROM topic WHERE tid = ?1")?.query_row([tid], |row| row.get(0))?;
-    TopicName::new(name).map_err(|_| StoreError::corrupt("topic"))
 }
 
 pub(super) fn encode_filters(filters: &[TopicFilter]) -> Result<String, StoreError> {
@@ -251,11 +250,20 @@ pub(super) fn read_consumers(connection: &Connection) -> Result<Vec<ConsumerRow>
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let filters =
-            serde_json::from_str(read_text(row, 1, "filters")?).map_err(|_| StoreError::corrupt("filters"))?;
-        found.push(ConsumerRow { name: row.get(0)?, filters, cursor: read_u64(row, 2)? });
+        found.push(read_row(row)?);
     }
     Ok(found)
+}
+
+pub(super) fn read_consumer(connection: &Connection, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, filters, cursor FROM consumer WHERE name = ?1")?;
+    let mut rows = statement.query([name])?;
+    rows.next()?.map(read_row).transpose()
+}
+
+fn read_row(row: &Row<'_>) -> Result<ConsumerRow, StoreError> {
+    let filters = serde_json::from_str(read_text(row, 1, "filters")?).map_err(|_| StoreError::corrupt("filters"))?;
+    Ok(ConsumerRow { name: row.get(0)?, filters, cursor: read_u64(row, 2)? })
 }
 
 fn read_marks(connection: &Connection, name: &str) -> Result<BTreeSet<u64>, StoreError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use crate::model::error::OpenError;
+use crate::model::error::{Error, OpenError};
 
 /// What kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,12 @@ impl StoreError {
             },
             _ => OpenError::StoreUnavailable { path, detail: format!("{}; try again later", self.text) },
         }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Storage { detail: error.text }
     }
 }
 

@@ -134,11 +134,11 @@ impl Store {
     }
 }
 
-fn unavailable(path: &Path, detail: String) -> OpenError {
+pub(super) fn unavailable(path: &Path, detail: String) -> OpenError {
     OpenError::StoreUnavailable { path: path.to_owned(), detail }
 }
 
-fn not_a_store(path: &Path, what: &str) -> OpenError {
+pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
     OpenError::NotAStore { path: path.to_owned(), what: what.to_owned() }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn locate(path: &Path, make_folder: bool) -> Result<PathBuf, OpenErro
     Ok(fs::canonicalize(folder).map_err(system)?.join(name))
 }
 
-fn is_new(path: &Path) -> Result<bool, OpenError> {
+pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
     match fs::metadata(path) {
         Ok(found) => Ok(found.len() == 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -225,7 +225,7 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn too_new(path: &Path, found: u32) -> OpenError {
+pub(super) fn too_new(path: &Path, found: u32) -> OpenError {
     OpenError::StoreTooNew { path: path.to_owned(), found, known: SCHEMA_VERSION }
 }
 

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::writer::{NewRow, VerdictRow};
 use crate::model::event::Fate;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, LANE_SHIFT, OutboxRow, Outcome};
+use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, split_id};
 
 /// At most so many verdicts are kept; of older messages nothing is known (`Fate::Forgotten`).
 pub const MAX_VERDICTS: u64 = 100_000;
@@ -108,7 +108,7 @@ impl Store {
             count -= self.connection.prepare_cached("DELETE FROM verdict WHERE id <= ?1")?.execute([last])? as u64;
             let last = last.cast_unsigned();
             // Lane 1 stands above lane 0: what was deleted in it means that all of lane 0 was.
-            let (lane, ord) = split(last);
+            let (lane, ord) = split_id(last);
             if let Some(counters) = next.lanes.get_mut(lane) {
                 counters.verdict_floor = counters.verdict_floor.max(ord + 1);
             }
@@ -253,12 +253,12 @@ impl Store {
 
 /// P9, by rows and counters of one moment.
 pub(super) fn fate(connection: &Connection, hot: &Hot, id: u64) -> Result<Option<Fate>, StoreError> {
-    let (lane, ord) = split(id);
+    let (lane, ord) = split_id(id);
     let Some(lane) = hot.lanes.get(lane).filter(|lane| ord > 0 && ord < lane.next_ord) else {
         return Ok(None);
     };
     if connection.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?.exists([int(id)])? {
-        return Ok(Some(if ord <= lane.sent_through { Fate::InFlight } else { Fate::Waiting }));
+        return Ok(Some(if hot.is_in_flight(id) { Fate::InFlight } else { Fate::Waiting }));
     }
     let verdict: Option<(u8, u8)> = connection
         .prepare_cached("SELECT outcome, detail FROM verdict WHERE id = ?1")?
@@ -269,10 +269,6 @@ pub(super) fn fate(connection: &Connection, hot: &Hot, id: u64) -> Result<Option
         None if ord >= lane.verdict_floor => Ok(Some(Fate::DELIVERED)),
         None => Ok(Some(Fate::Forgotten)),
     }
-}
-
-fn split(id: u64) -> (usize, u64) {
-    ((id >> LANE_SHIFT) as usize, id & ((1 << LANE_SHIFT) - 1))
 }
 
 fn count_verdicts(connection: &Connection) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 use hashlink::LruCache;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::codec::read_topic;
 use super::error::StoreError;
 use crate::model::topic::TopicName;
 
@@ -35,4 +36,30 @@ impl Topics {
         }
         Ok(tid)
     }
+}
+
+/// Numbers to names, for readers: a committed number never changes its name.
+pub(super) struct Names(LruCache<i64, TopicName>);
+
+impl Names {
+    pub(super) fn new() -> Self {
+        Self(LruCache::new(REMEMBERED))
+    }
+
+    pub(super) fn name(&mut self, connection: &Connection, tid: i64) -> Result<TopicName, StoreError> {
+        if let Some(name) = self.0.get(&tid) {
+            return Ok(name.clone());
+        }
+        let name = topic_name(connection, tid)?;
+        if name.as_str().len() <= LONGEST {
+            self.0.insert(tid, name.clone());
+        }
+        Ok(name)
+    }
+}
+
+pub(super) fn topic_name(connection: &Connection, tid: i64) -> Result<TopicName, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM topic WHERE tid = ?1")?;
+    let mut rows = statement.query([tid])?;
+    read_topic(rows.next()?.ok_or_else(|| StoreError::corrupt("inbox"))?, 0)
 }
