@@ -314,3 +314,6 @@ pub(crate) struct BenchOpen {
     #[arg(long, value_name = "N")]
     pub(crate) rows: NonZeroU64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,35 @@
 
 use homing::{Error, PublishError};
 
-pub(crate) const TOPIC_INVALID: &str = "topic_invalid";
-pub(crate) const FILTER_INVALID: &str = "filter_invalid";
-pub(crate) const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
-pub(crate) const QOS_INVALID: &str = "qos_invalid";
-pub(crate) const TTL_INVALID: &str = "ttl_invalid";
-pub(crate) const BAD_JSON: &str = "bad_json";
-pub(crate) const BAD_BASE64: &str = "bad_base64";
-pub(crate) const BAD_VALUE: &str = "bad_value";
-pub(crate) const MISSING_KEY: &str = "missing_key";
-pub(crate) const UNKNOWN_KEY: &str = "unknown_key";
-pub(crate) const UNKNOWN_OP: &str = "unknown_op";
-pub(crate) const LINE_TOO_LONG: &str = "line_too_long";
-pub(crate) const STORAGE_FULL: &str = "storage_full";
-pub(crate) const STORAGE_FAILED: &str = "storage_failed";
-pub(crate) const STORAGE_UNKNOWN: &str = "storage_unknown";
-pub(crate) const LIMIT_REACHED: &str = "limit_reached";
-pub(crate) const SUBSCRIBE_REFUSED: &str = "subscribe_refused";
-pub(crate) const POSITION_INVALID: &str = "position_invalid";
-pub(crate) const CLOSED: &str = "closed";
+macro_rules! codes {
+    ($($name:ident $code:literal)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+        #[cfg(test)]
+        const ALL: &[&str] = &[$($code),*];
+    };
+}
+
+codes! {
+    TOPIC_INVALID "topic_invalid"
+    FILTER_INVALID "filter_invalid"
+    PAYLOAD_TOO_LARGE "payload_too_large"
+    QOS_INVALID "qos_invalid"
+    TTL_INVALID "ttl_invalid"
+    BAD_JSON "bad_json"
+    BAD_BASE64 "bad_base64"
+    BAD_VALUE "bad_value"
+    MISSING_KEY "missing_key"
+    UNKNOWN_KEY "unknown_key"
+    UNKNOWN_OP "unknown_op"
+    LINE_TOO_LONG "line_too_long"
+    STORAGE_FULL "storage_full"
+    STORAGE_FAILED "storage_failed"
+    STORAGE_UNKNOWN "storage_unknown"
+    LIMIT_REACHED "limit_reached"
+    SUBSCRIBE_REFUSED "subscribe_refused"
+    POSITION_INVALID "position_invalid"
+    CLOSED "closed"
+}
 
 pub(crate) fn of_publish(error: &PublishError) -> &'static str {
     match error {
@@ -42,5 +52,16 @@ pub(crate) fn of(error: &Error) -> &'static str {
         Error::Storage { .. } => STORAGE_FAILED,
         Error::PositionInvalid { .. } => POSITION_INVALID,
         _ => BAD_VALUE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_documented_list_is_this_one() {
+        let page = include_str!("../../../../docs/cli-errors.md");
+        let documented: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(documented, super::ALL);
     }
 }
