@@ -6,6 +6,8 @@ mod broker;
 mod config;
 mod demo;
 mod exit;
+mod sensors;
+mod signals;
 mod simulate;
 mod values;
 
