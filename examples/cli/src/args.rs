@@ -135,6 +135,15 @@ pub(crate) struct BrokerArgs {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
     pub(crate) listen: SocketAddr,
+    /// Keeps sessions and retained messages there [default: a temporary folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// For the demo: no broker is left behind, however the demo ends
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
 }
 
 #[derive(Args)]
@@ -148,6 +157,9 @@ pub(crate) struct SimulateArgs {
     /// The same seed gives the same home [default: random]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -313,6 +325,9 @@ pub(crate) struct BenchOpen {
     /// Number of waiting messages, made first
     #[arg(long, value_name = "N")]
     pub(crate) rows: NonZeroU64,
+    /// For this command itself: only makes the rows, in a process whose memory is not measured
+    #[arg(long, hide = true)]
+    pub(crate) fill: bool,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod output;
 mod pipe;
 mod publish;
 mod read;
+mod sensors;
 mod signals;
 mod simulate;
 mod sub;

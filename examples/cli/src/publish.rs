@@ -134,7 +134,7 @@ impl Run {
                 }
             }
             Event::Missed(_) => {
-                verdicts.catch_up(&homing.reader(), &mut tell)?;
+                verdicts.catch_up(&homing.reader()?, &mut tell)?;
                 refused(&homing.state().get())?;
             }
             Event::State(state) => refused(state)?,

@@ -183,7 +183,7 @@ impl Pipe {
             Op::Unsubscribe(filter) => self.homing.unsubscribe(filter).await,
             Op::Connect => self.homing.connect().await,
             Op::Disconnect => self.homing.disconnect(Farewell::KeepSession).await,
-            Op::Status => match self.homing.reader().status() {
+            Op::Status => match self.homing.reader()?.status() {
                 Ok(status) => {
                     let status = StatusLine::new(status).live(
                         Connection::of(&self.homing.state().get()).state,
@@ -242,7 +242,7 @@ impl Pipe {
 
     fn catch_up(&mut self) -> Result<(), Failure> {
         let out = &mut self.out;
-        self.verdicts.catch_up(&self.homing.reader(), |id, fate| out.json(&Line::Verdict(Verdict::new(id, fate))))
+        self.verdicts.catch_up(&self.homing.reader()?, |id, fate| out.json(&Line::Verdict(Verdict::new(id, fate))))
     }
 
     fn messages(&mut self, messages: &[Message]) -> Result<(), Failure> {
