@@ -22,6 +22,8 @@ use crate::model::topic::ClientId;
 
 /// 3.51.3: earlier ones lose data when two connections reset the log at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
+const SMALLEST_PAGE: u64 = 512;
+const NOT_SQLITE: &str = "a file of something else, not SQLite";
 /// How long a lock that another program holds is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(windows) { 2_000 } else { 250 });
 /// So many numbers are skipped when commits may have been lost.
@@ -110,7 +112,7 @@ impl Store {
             Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
         };
         let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
-        let mut store = Self {
+        Ok(Self {
             connection,
             inserts: Inserts::new(),
             topics: Topics::new(),
@@ -123,14 +125,12 @@ impl Store {
             verdicts: None,
             any_released,
             synced: hot,
+            // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
             durability,
             path,
             lock,
-        };
-        let ready = store.set_full_sync(durability == Durability::PowerLoss);
-        ready.map_err(|error| error.at_open(&store.path))?;
-        Ok(store)
+        })
     }
 }
 
@@ -199,6 +199,10 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     if !found.is_file() {
         return Err(not_a_store(path, "not an ordinary file"));
     }
+    // SQLite takes a file of one byte for an empty database.
+    if found.len() < SMALLEST_PAGE {
+        return Err(not_a_store(path, NOT_SQLITE));
+    }
     let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -219,7 +223,7 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
         Ok((APPLICATION_ID, _)) => Ok(()),
         Ok(_) => Err(not_a_store(path, "an SQLite file of another program")),
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::NotADatabase => {
-            Err(not_a_store(path, "a file of something else, not SQLite"))
+            Err(not_a_store(path, NOT_SQLITE))
         }
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
