@@ -94,6 +94,7 @@ fn a_newer_version_that_stands_in_the_log_only_is_refused() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_read_only_file_or_folder_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -191,6 +192,7 @@ fn a_store_belongs_to_one_client_id() {
     assert_eq!(with(None).unwrap().session().client_id, "kitchen");
 }
 
+#[cfg(unix)]
 #[test]
 fn p11_two_clients_of_one_process_cannot_drive_a_store_under_any_name() {
     let folder = tempfile::tempdir().unwrap();
