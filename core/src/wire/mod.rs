@@ -18,8 +18,6 @@ mod tests;
 mod tests_crate;
 #[cfg(test)]
 mod tests_hostile;
-#[cfg(test)]
-mod tests_roundtrip;
 
 pub use codec::{Decoder, MAX_REMAINING, encode, encoded_len, publish_len};
 
