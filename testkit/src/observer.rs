@@ -3,6 +3,7 @@
 //! They share no line with Homing, so a fault that a codec makes twice, once each way, is still seen.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -138,10 +139,11 @@ impl Publisher {
         assert!(status.is_some_and(|status| status.success()), "mosquitto_pub did not end in order: {status:?}");
     }
 
-    /// Publishes what `Collector::until_end` waits for: nothing that was published before can come after it.
-    pub fn end(port: u16, topic: &str) {
+    /// Publishes what `Collector::until_end` waits for. With the QoS of the numbers nothing that was published before can
+    /// come after it; with another one mosquitto 2.0.11 lets QoS 1 overtake 1,000 queued messages of QoS 2 (measured).
+    pub fn end(port: u16, topic: &str, qos: u8) {
         let status = Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", topic, "-q", "2", "-m", END])
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", topic, "-q", &qos.to_string(), "-m", END])
             .stdin(Stdio::null())
             .status()
             .expect("mosquitto_pub starts");
@@ -157,7 +159,7 @@ impl Drop for Publisher {
 }
 
 /// What became of a numbered stream. Numbers rise in the order in which they were published.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Findings {
     /// Arrivals, doubles included.
     pub arrived: usize,
@@ -169,6 +171,21 @@ pub struct Findings {
     pub unordered: Vec<(u64, u64)>,
     /// Numbers that nobody published.
     pub strangers: Vec<u64>,
+}
+
+impl fmt::Debug for Findings {
+    /// Counts and the first few: a stream that went wrong went wrong by thousands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn few<T: fmt::Debug>(f: &mut fmt::Formatter<'_>, name: &str, all: &[T]) -> fmt::Result {
+            write!(f, ", {} {name}", all.len())?;
+            if all.is_empty() { Ok(()) } else { write!(f, " {:?}", &all[..all.len().min(8)]) }
+        }
+        write!(f, "{} arrived", self.arrived)?;
+        few(f, "lost", &self.lost)?;
+        few(f, "doubled", &self.doubled)?;
+        few(f, "unordered", &self.unordered)?;
+        few(f, "strangers", &self.strangers)
+    }
 }
 
 /// Compares what was seen, in order of arrival, with what had to come and what could come.

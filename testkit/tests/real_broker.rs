@@ -15,10 +15,10 @@ fn sessions_and_queues_survive_a_restart() {
     publisher.numbers(0..1500);
     publisher.finish();
     broker.restart();
-    let mut publisher = Publisher::start(broker.port(), "numbers/a", 1);
+    let mut publisher = Publisher::start(broker.port(), "numbers/a", 2);
     publisher.numbers(1500..3000);
     publisher.finish();
-    Publisher::end(broker.port(), "numbers/end");
+    Publisher::end(broker.port(), "numbers/end", 2);
     let seen = observer.collect().until_end(Duration::from_secs(30));
     let numbers: Vec<u64> = seen.into_iter().map(|(_, number)| number).collect();
     let findings = examine(&numbers, 0..3000, |number| number < 3000);
