@@ -10,4 +10,5 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod settings;
 pub mod tail;

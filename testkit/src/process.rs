@@ -42,11 +42,27 @@ impl Homing {
 
     /// Runs a command that must succeed and print one JSON object a line.
     pub fn json<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Vec<Value> {
-        let output = self.run(arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "homing: {}\n{}", output.status, tail::of_text(&errors, 40));
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+        let mut values = Vec::new();
+        self.each_json(arguments, |value| values.push(value));
+        values
+    }
+
+    /// The same, one object at a time: an inbox may hold a million of them.
+    pub fn each_json<S, T>(&self, arguments: impl IntoIterator<Item = S>, mut each: impl FnMut(T))
+    where
+        S: AsRef<OsStr>,
+        T: serde::de::DeserializeOwned,
+    {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("homing starts");
+        for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
+            let line = line.expect("UTF-8");
+            each(
+                serde_json::from_str(&line).unwrap_or_else(|problem| panic!("outside the contract: {problem}: {line}")),
+            );
+        }
+        let status = child.wait().expect("the end of homing");
+        assert!(status.success(), "{command:?}: {status}");
     }
 
     /// Starts `homing pipe`.
