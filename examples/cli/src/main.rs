@@ -1,2 +1,71 @@
-//! The command line of Homing.
-fn main() {}
+//! The command line of Homing: reads the arguments, runs one command, ends with its exit status.
+
+mod args;
+mod bench;
+mod broker;
+mod config;
+mod demo;
+mod exit;
+mod sensors;
+mod signals;
+mod simulate;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command};
+use exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.common.verbose);
+    // One worker beside this thread: signals are noticed while a write to stdout waits for a slow reader.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(run(cli));
+        // Whatever still runs has no say any more; a thread that reads stdin would never end.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(exit) => exit.code().into(),
+        Err(Failure::StdoutClosed) => Exit::Done.code().into(),
+        Err(Failure::Failed(text)) => say(&text, 1),
+        Err(Failure::Usage(text)) => say(&text, 2),
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let common = cli.common.with_config()?;
+    match cli.command {
+        Command::Demo(args) => demo::run(common, args).await,
+        Command::Broker(args) => broker::run(common, args).await,
+        Command::Simulate(args) => simulate::run(common, args).await,
+        Command::Bench(args) => bench::run(common, args).await,
+        _ => Err(Failure::failed("follows")),
+    }
+}
+
+fn say(text: &str, code: u8) -> ExitCode {
+    use std::io::Write;
+    let _ = writeln!(anstream::stderr(), "\x1b[1;31merror:\x1b[0m {text}");
+    code.into()
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .init();
+}

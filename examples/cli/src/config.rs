@@ -1,0 +1,140 @@
+//! From flags, variables and the configuration file to the SDK's options.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use directories::ProjectDirs;
+use homing::{BrokerUrl, Credentials, Options};
+
+use crate::args::Common;
+use crate::exit::Failure;
+use crate::values::{duration, limit};
+
+impl Common {
+    /// Fills in from the configuration file, if one is named, what neither flags nor variables gave.
+    pub(crate) fn with_config(mut self) -> Result<Self, Failure> {
+        if let Some(path) = self.config.clone() {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| Failure::usage(format_args!("--config {}: {error}", path.display())))?;
+            self.merge(&path, &text)?;
+        }
+        Ok(self)
+    }
+
+    fn merge(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        // Never the parser's own words: they quote the line, which may hold a password.
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
+            Failure::usage(format_args!("{}: line {line} is not valid TOML", path.display()))
+        })?;
+        let mut user = None;
+        let mut password = None;
+        for (key, value) in table {
+            let wrong = |problem: &str| Failure::usage(format_args!("{}: {key}: {problem}", path.display()));
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                _ => return Err(wrong("must be text or a whole number")),
+            };
+            match key.as_str() {
+                "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
+                "broker" => fill(&mut self.broker, Ok(text)),
+                "client-id" => fill(&mut self.client_id, text.parse().map_err(|error| format!("{error}"))),
+                "mqtt" => fill(&mut self.mqtt, ValueEnum::from_str(&text, false)),
+                "keep-alive" => fill(&mut self.keep_alive, duration(&text)),
+                "session-expiry" => fill(&mut self.session_expiry, duration(&text)),
+                "durability" => fill(&mut self.durability, ValueEnum::from_str(&text, false)),
+                "inflight" => fill(&mut self.inflight, count(&text)),
+                "inflight-qos2" => fill(&mut self.inflight_qos2, count(&text)),
+                "retention" => fill(&mut self.retention, duration(&text)),
+                "outbox-limit" => fill(&mut self.outbox_limit, limit(&text)),
+                "inbox-limit" => fill(&mut self.inbox_limit, limit(&text)),
+                "user" => fill(&mut user, Ok(text)),
+                "password" => fill(&mut password, Ok(text)),
+                _ => Err("is not a key; keys are the common flags without --, and user and password".to_owned()),
+            }
+            .map_err(|problem| wrong(&problem))?;
+        }
+        match (user, password) {
+            (Some(user), password) => self.credentials = Some(Credentials::new(user, password.map(String::into_bytes))),
+            (None, Some(_)) => return Err(Failure::usage(format_args!("{}: password without user", path.display()))),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The file of the session.
+    pub(crate) fn store_path(&self) -> Result<PathBuf, Failure> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let name = match &self.client_id {
+            None => "default.db".to_owned(),
+            Some(id) => format!("client-{}.db", file_name(id.as_str())),
+        };
+        if name.len() > 200 {
+            return Err(Failure::usage("--client-id is too long for a file name; name the file with --store"));
+        }
+        let folders = ProjectDirs::from("", "", "homing")
+            .ok_or_else(|| Failure::usage("no home folder is known; name the store's file with --store"))?;
+        Ok(folders.data_dir().join(name))
+    }
+
+    /// The SDK's options.
+    pub(crate) fn options(&self) -> Result<Options, Failure> {
+        let mut options = Options::new(self.store_path()?);
+        if let Some(broker) = &self.broker {
+            let url = BrokerUrl::parse(broker).map_err(|error| Failure::usage(format_args!("--broker: {error}")))?;
+            options.credentials = url.credentials().cloned();
+            options.broker = Some(url);
+        }
+        if options.credentials.is_none() {
+            options.credentials = self.credentials.clone();
+        }
+        options.client_id = self.client_id.clone();
+        set(&mut options.version, self.mqtt.map(Into::into));
+        set(&mut options.keep_alive, self.keep_alive);
+        set(&mut options.session_expiry, self.session_expiry);
+        set(&mut options.durability, self.durability.map(Into::into));
+        set(&mut options.inflight, self.inflight);
+        set(&mut options.inflight_qos2, self.inflight_qos2);
+        set(&mut options.retention, self.retention);
+        set(&mut options.outbox_limit, self.outbox_limit);
+        set(&mut options.inbox_limit, self.inbox_limit);
+        Ok(options)
+    }
+}
+
+fn set<T>(option: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *option = value;
+    }
+}
+
+fn fill<T>(flag: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    let value = value?;
+    flag.get_or_insert(value);
+    Ok(())
+}
+
+fn count(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be between 1 and 65535".to_owned())
+}
+
+/// Letters, digits, `-` and `_` stay; every other byte becomes `%XX`, so that no two client ids share a file.
+fn file_name(id: &str) -> String {
+    use std::fmt::Write;
+    id.bytes().fold(String::new(), |mut name, byte| {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'-' | b'_' => name.push(byte.into()),
+            // Upper case is escaped too: some file systems do not tell it from lower case.
+            _ => {
+                let _ = write!(name, "%{byte:02x}");
+            }
+        }
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests;

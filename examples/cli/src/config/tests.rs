@@ -1,0 +1,64 @@
+//! Configuration files: every key, precedence, and errors that never quote a secret.
+use std::time::Duration;
+
+use super::*;
+
+fn merged(text: &str) -> Result<Common, Failure> {
+    let mut common = Common::default();
+    common.merge(Path::new("c.toml"), text).map(|()| common)
+}
+
+fn problem(text: &str) -> String {
+    match merged(text).err() {
+        Some(Failure::Usage(problem)) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_key_is_taken() {
+    let common = merged(
+        "store = 'a.db'\nbroker = 'mqtt://h'\nclient-id = 'c'\nmqtt = 5\nkeep-alive = '10s'\nsession-expiry = '1h'\n\
+         durability = 'process-kill'\ninflight = 7\ninflight-qos2 = 3\nretention = '1d'\noutbox-limit = '5,1MiB'\n\
+         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'",
+    )
+    .unwrap();
+    let options = common.options().unwrap();
+    assert_eq!(options.store, PathBuf::from("a.db"));
+    assert_eq!(options.broker.unwrap().to_string(), "mqtt://h:1883");
+    assert_eq!(options.client_id.unwrap().as_str(), "c");
+    assert_eq!(options.version, homing::Version::V5);
+    assert_eq!((options.keep_alive, options.session_expiry), (Duration::from_secs(10), Duration::from_secs(3600)));
+    assert_eq!(options.durability, homing::Durability::ProcessKill);
+    assert_eq!((options.inflight, options.inflight_qos2), (7, 3));
+    assert_eq!((options.outbox_limit.messages, options.inbox_limit.bytes), (5, 2 << 20));
+    assert!(options.credentials == Some(Credentials::new("u", Some(b"p".to_vec()))));
+}
+
+#[test]
+fn flags_go_before_the_file_and_the_url_before_user() {
+    let mut common = Common { broker: Some("mqtt://a:b@h".to_owned()), inflight: Some(1), ..Common::default() };
+    common.merge(Path::new("c.toml"), "inflight = 2\nbroker = 'mqtt://other'\nuser = 'u'").unwrap();
+    let options = common.options().unwrap();
+    assert_eq!(options.inflight, 1);
+    assert_eq!(options.broker.unwrap().host(), "h");
+    assert!(options.credentials == Some(Credentials::new("a", Some(b"b".to_vec()))));
+}
+
+#[test]
+fn errors_name_the_key_and_never_quote_a_secret() {
+    assert!(problem("colour = 1").contains("colour: is not a key"));
+    assert!(problem("inflight = 0").contains("between 1 and 65535"));
+    assert!(problem("keep-alive = true").contains("keep-alive: must be text"));
+    assert!(problem("password = 'x'").contains("password without user"));
+    let text = problem("user = 'u'\npassword = sesame sesame");
+    assert!(text.contains("line 2") && !text.contains("sesame"), "{text}");
+    let common = Common { broker: Some("mqtt://u:sesame@".to_owned()), ..Common::default() };
+    assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+}
+
+#[test]
+fn client_ids_never_share_a_file() {
+    assert_eq!(file_name("phone-1_a"), "phone-1_a");
+    assert_eq!(file_name("A/ä"), "%41%2f%c3%a4");
+}
