@@ -10,5 +10,6 @@ pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod script_broker;
 pub mod settings;
 pub mod tail;
