@@ -2,17 +2,25 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "internals")]
+pub mod link;
+#[cfg(not(feature = "internals"))]
+mod link;
 mod model;
 #[cfg(feature = "internals")]
 pub mod session;
 #[cfg(not(feature = "internals"))]
 mod session;
 #[cfg(feature = "internals")]
+pub mod store;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(feature = "internals")]
 pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, OutboxEntry, Reader, StateWatch};
+pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{
@@ -23,6 +31,7 @@ pub use model::message::{
 };
 pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;
+pub use store::reader::{OutboxEntry, Reader};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 
 /// The inner rooms, for the project's own tests, fuzzers and benches.

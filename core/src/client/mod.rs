@@ -1,14 +1,41 @@
-//! The handle: cheap to clone, safe to drop at any moment. (Skeleton: bodies follow.)
+//! The handle: cheap to clone, safe to drop at any moment. Only this room knows all others.
 
-use std::num::NonZeroUsize;
-use std::path::Path;
+mod check;
+mod clock;
+mod command;
+mod consumer;
+mod driver;
+mod fanout;
+mod reading;
+mod turn;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+
+use clock::Clock;
+use command::{Answer, Command};
+pub use consumer::{Consumer, ConsumerSpec};
+use driver::Driver;
+use fanout::{Fanout, Listeners};
+use reading::Reading;
+use turn::Engine;
+
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::event::{Event, Fate, Gap, Metrics, State, Status};
-use crate::model::message::{Message, MessageId, Position, Publish, StoreId, Subscription};
+use crate::model::event::{Event, Fate, Metrics, State, Why};
+use crate::model::message::{MessageId, Publish, StoreId, Subscription};
 use crate::model::options::Options;
-use crate::model::topic::{TopicFilter, TopicName};
+use crate::model::topic::TopicFilter;
+use crate::store::reader::Reader;
+
+/// Commands that may wait for the driver; a caller beyond it waits.
+const COMMANDS: usize = 4096;
+/// Bytes of messages that may wait for the driver, in KiB.
+const WAITING_KIB: usize = 32 << 10;
 
 /// How to say goodbye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,196 +48,280 @@ pub enum Farewell {
     WithWill,
 }
 
-/// Which messages a durable consumer wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConsumerSpec {
-    /// 1 to 255 bytes.
-    pub name: String,
-    /// Empty: every message. For an existing consumer: added to what it wants.
-    pub filters: Vec<TopicFilter>,
-}
-
-impl ConsumerSpec {
-    /// By name, wanting every message.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), filters: Vec::new() }
-    }
-    /// Wanting also this.
-    #[must_use]
-    pub fn filter(mut self, filter: TopicFilter) -> Self {
-        self.filters.push(filter);
-        self
-    }
-}
-
-/// The client.
+/// The client. Clone it freely; dropping the last clone is as safe as a kill, [`Homing::close`] is polite.
 #[derive(Clone)]
-pub struct Homing {}
+pub struct Homing {
+    commands: mpsc::Sender<Command>,
+    room: Arc<Semaphore>,
+    listeners: Listeners,
+    options: Arc<Options>,
+    store: StoreId,
+    reading: Arc<Mutex<Option<Reading>>>,
+}
+
+impl std::fmt::Debug for Homing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Homing").field("store", &self.store).finish_non_exhaustive()
+    }
+}
 
 impl Homing {
-    /// Takes the driver lock, opens the rows; connects in the background (unless `options.connect` is false).
-    pub async fn open(_options: Options) -> Result<Self, OpenError> {
-        todo!()
+    /// Opens the store (made if missing), takes its driver lock, and connects in the background unless
+    /// `options.connect` is false. Makes no connection before it returns.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed then.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        check::options(&options)?;
+        let options = Arc::new(options);
+        let (opened, open) = oneshot::channel();
+        let unavailable = |detail: String| OpenError::StoreUnavailable { path: options.store.clone(), detail };
+        let theirs = Arc::clone(&options);
+        let spawned = std::thread::Builder::new().name("homing-driver".to_owned()).spawn(move || drive(theirs, opened));
+        if let Err(error) = spawned {
+            return Err(unavailable(format!("no thread could be started: {error}")));
+        }
+        let ended = || unavailable("the driver ended while it was opening the store".to_owned());
+        let (commands, listeners, store) = open.await.map_err(|_| ended())??;
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Ok(Self { commands, room, listeners, options, store, reading: Arc::default() })
     }
+
     /// The store's id.
     pub fn store_id(&self) -> StoreId {
-        todo!()
+        self.store
     }
-    /// Resolves after COMMIT (P1); dropping the future never cancels the message.
-    pub async fn publish(&self, _message: Publish) -> Result<MessageId, PublishError> {
-        todo!()
+
+    async fn ask<T, E>(&self, closed: E, command: impl FnOnce(Answer<Result<T, E>>) -> Command) -> Result<T, E>
+    where
+        E: Clone,
+    {
+        let (answer, reply) = oneshot::channel();
+        if self.commands.send(command(answer)).await.is_err() {
+            return Err(closed);
+        }
+        reply.await.unwrap_or(Err(closed))
     }
-    /// One transaction: all or none.
-    pub async fn publish_all(&self, _messages: Vec<Publish>) -> Result<Vec<MessageId>, PublishError> {
-        todo!()
+
+    /// Accepts a message. Resolves after the commit (P1): from then on it reaches the broker, or gets a recorded
+    /// verdict, whatever happens to this process. Dropping the future never cancels the message. Waits while many
+    /// messages wait for their commit.
+    ///
+    /// # Errors
+    /// [`PublishError`]; the message is not stored then, except where the variant says otherwise.
+    pub async fn publish(&self, message: Publish) -> Result<MessageId, PublishError> {
+        let row = check::publish(message, &self.options)?;
+        let room = self.room(row.size()).await?;
+        let n = self.ask(PublishError::Closed, |answer| Command::Publish { row, room, answer }).await?;
+        Ok(MessageId::new(self.store, n))
     }
-    /// P9. Works at once after the id was given.
-    pub async fn fate(&self, _id: MessageId) -> Result<Fate, Error> {
-        todo!()
+
+    /// Accepts several messages in one transaction: all or none. Ids come in the order of the messages.
+    ///
+    /// # Errors
+    /// [`PublishError`] of the first message that is refused; none is stored then.
+    pub async fn publish_all(&self, messages: Vec<Publish>) -> Result<Vec<MessageId>, PublishError> {
+        let rows = messages.into_iter().map(|message| check::publish(message, &self.options));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let room = self.room(rows.iter().map(|row| row.size()).sum()).await?;
+        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { rows, room, answer }).await?;
+        Ok(ids.into_iter().map(|n| MessageId::new(self.store, n)).collect())
     }
-    /// Waits for the end; cancel-safe.
-    pub async fn settled(&self, _id: MessageId) -> Result<Fate, Error> {
-        todo!()
+
+    async fn room(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, PublishError> {
+        let kib = usize::try_from(bytes / 1024 + 1).unwrap_or(WAITING_KIB).min(WAITING_KIB);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| PublishError::Closed)
     }
-    /// Waits until every message accepted so far has come to its end (true) or the deadline has passed (false).
-    pub async fn flush(&self, _deadline: Duration) -> Result<bool, Error> {
-        todo!()
+
+    fn number(&self, id: MessageId) -> Option<u64> {
+        (id.store() == self.store).then_some(id.number())
     }
-    /// A durable wish, true after COMMIT; the grant is an event.
-    pub async fn subscribe(&self, _wish: Subscription) -> Result<(), Error> {
-        todo!()
+
+    /// What became of a message (P9); works for every id that this store ever gave.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMessage`] for an id that was never given.
+    pub async fn fate(&self, id: MessageId) -> Result<Fate, Error> {
+        let Some(n) = self.number(id) else { return Ok(Fate::OtherStore) };
+        self.ask(Error::Closed, |answer| Command::Fate { n, answer }).await
     }
-    /// The wish ends; durable after COMMIT.
-    pub async fn unsubscribe(&self, _filter: TopicFilter) -> Result<(), Error> {
-        todo!()
+
+    /// Waits until a message has come to its end. Cancel-safe; after a restart just ask again.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMessage`] for an id that was never given.
+    pub async fn settled(&self, id: MessageId) -> Result<Fate, Error> {
+        let Some(n) = self.number(id) else { return Ok(Fate::OtherStore) };
+        self.ask(Error::Closed, |answer| Command::Settled { n, answer }).await
     }
-    /// Opens, or makes, a durable consumer. A new one starts at the oldest message kept.
-    pub async fn consumer(&self, _spec: ConsumerSpec) -> Result<Consumer, Error> {
-        todo!()
+
+    /// Waits until every message accepted so far has come to its end (true), or `deadline` has passed (false).
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn flush(&self, deadline: Duration) -> Result<bool, Error> {
+        self.ask(Error::Closed, |answer| Command::Flush { deadline, answer }).await
     }
-    /// Removes a consumer and its marks.
-    pub async fn remove_consumer(&self, _name: &str) -> Result<(), Error> {
-        todo!()
+
+    /// Records a durable wish; true after the commit. The broker's grant is an event, also after each reconnect.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for options that contradict the filter.
+    pub async fn subscribe(&self, wish: Subscription) -> Result<(), Error> {
+        check::subscription(&wish)?;
+        self.ask(Error::Closed, |answer| Command::Subscribe { wish, answer }).await
     }
-    /// Wanted: connected.
+
+    /// Ends a wish; true after the commit. Messages may still come until the broker has answered.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Storage`].
+    pub async fn unsubscribe(&self, filter: TopicFilter) -> Result<(), Error> {
+        self.ask(Error::Closed, |answer| Command::Unsubscribe { filter, answer }).await
+    }
+
+    /// Opens a durable consumer, and makes it if there is none of that name. A new one starts at the oldest message
+    /// that is kept; filters named for an existing one are added to what it wants.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is empty or over 255 bytes.
+    pub async fn consumer(&self, spec: ConsumerSpec) -> Result<Consumer, Error> {
+        let ConsumerSpec { name, filters } = spec;
+        check::consumer_name(&name)?;
+        let theirs = name.clone();
+        let given = self.ask(Error::Closed, |answer| Command::Consumer { name: theirs, filters, answer }).await?;
+        let (store, last_seq, commands) = (self.store, self.listeners.last_seq.clone(), self.commands.clone());
+        Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, commands })
+    }
+
+    fn reading(&self) -> Result<Reading, Error> {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*reading {
+            Some(reading) => Ok(reading.clone()),
+            None => {
+                let started = Reading::start(self.options.store.clone());
+                let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
+                Ok(reading.insert(started).clone())
+            }
+        }
+    }
+
+    /// Removes a consumer: nothing is kept for it any more.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConsumer`].
+    pub async fn remove_consumer(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.ask(Error::Closed, |answer| Command::RemoveConsumer { name, answer }).await
+    }
+
+    /// Wanted: connected. Tries at once, also after a take-over or refused credentials.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
     pub async fn connect(&self) -> Result<(), Error> {
-        todo!()
+        self.ask(Error::Closed, |answer| Command::Connect { answer }).await
     }
-    /// Wanted: not connected.
-    pub async fn disconnect(&self, _farewell: Farewell) -> Result<(), Error> {
-        todo!()
+
+    /// Wanted: not connected. The session stays at the broker as long as its session expiry says.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn disconnect(&self, farewell: Farewell) -> Result<(), Error> {
+        let with_will = farewell == Farewell::WithWill;
+        self.ask(Error::Closed, |answer| Command::Disconnect { with_will, answer }).await
     }
-    /// DISCONNECT if connected, session kept; then the store is closed and the lock is free. At most `deadline` long.
-    pub async fn close(self, _deadline: Duration) -> Result<(), Error> {
-        todo!()
+
+    /// DISCONNECT if connected, the session is kept; then the store is closed and its lock is free. What was not sent
+    /// stays in the store. The goodbye takes at most `deadline`.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the last commit failed: as after a kill, nothing accepted is lost.
+    pub async fn close(self, deadline: Duration) -> Result<(), Error> {
+        self.ask(Error::Closed, |answer| Command::Close { deadline, answer }).await
     }
+
     /// The newest connection state; conflated.
     pub fn state(&self) -> StateWatch {
-        todo!()
+        StateWatch(self.listeners.state.clone())
     }
-    /// Everything that happens from now on; bounded: a slow reader gets [`Event::Missed`].
+
+    /// Everything that happens from now on. Bounded: a slow reader gets [`Event::Missed`].
     pub fn events(&self) -> Events {
-        todo!()
+        Events(self.listeners.events.upgrade().map(|events| events.subscribe()))
     }
-    /// Counters since open.
+
+    /// Counters since the client was opened.
     pub fn metrics(&self) -> Metrics {
-        todo!()
+        self.listeners.metrics()
     }
-    /// Reads the same store, with connections of its own.
-    pub fn reader(&self) -> Reader {
-        todo!()
+
+    /// Reads the same store with a connection of its own.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Reader::open(&self.options.store)
     }
 }
 
-/// The newest state.
-#[derive(Clone)]
-pub struct StateWatch {}
+type Opened = (mpsc::Sender<Command>, Listeners, StoreId);
+
+/// The driver's thread.
+fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError>>) {
+    let seed = fastrand::u64(..);
+    let engine = match Engine::open(Arc::clone(&options), clock::wall_ms(), seed) {
+        Ok(engine) => engine,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = OpenError::StoreUnavailable { path: options.store.clone(), detail: format!("no event loop: {error}") };
+            return drop(opened.send(Err(error)));
+        }
+    };
+    let hot = *engine.session().hot();
+    let stored = (hot.turn > 0).then_some((hot.clock_ms, hot.wall_ms));
+    let longest_ms = i64::try_from(options.retention.as_millis() / 2).unwrap_or(i64::MAX);
+    let clock = Clock::new(stored, longest_ms);
+    let store = StoreId(engine.session().row().store_id);
+    let (commands, queue) = mpsc::channel(COMMANDS);
+    let (fanout, listeners) = Fanout::new(store, State::Offline(Why::Asked), hot.next_seq - 1, options.max_packet);
+    if opened.send(Ok((commands, listeners, store))).is_ok() {
+        runtime.block_on(Driver::new(engine, options, clock, queue, fanout).run());
+    }
+}
+
+/// The newest state of the connection.
+#[derive(Debug, Clone)]
+pub struct StateWatch(watch::Receiver<State>);
+
 impl StateWatch {
     /// Now.
     pub fn get(&self) -> State {
-        todo!()
+        self.0.borrow().clone()
     }
-    /// Waits for the next change; None: the client is gone.
+
+    /// Waits for a change that this watch has not seen; None: the client is gone. Cancel-safe.
     pub async fn changed(&mut self) -> Option<State> {
-        todo!()
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().clone())
     }
 }
 
 /// A stream of events.
-pub struct Events {}
+#[derive(Debug)]
+pub struct Events(Option<broadcast::Receiver<Event>>);
+
 impl Events {
     /// The next event; None: the client is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        todo!()
-    }
-}
-
-/// A durable consumer: rows after a cursor.
-pub struct Consumer {}
-impl Consumer {
-    /// Up to `max` messages after those already given by this handle; waits for at least one. Cancel-safe: a dropped
-    /// call has taken nothing.
-    pub async fn next(&mut self, _max: NonZeroUsize) -> Result<Vec<Message>, Error> {
-        todo!()
-    }
-    /// Done with one, in any order. Resolves after COMMIT.
-    pub async fn done(&self, _at: Position) -> Result<(), Error> {
-        todo!()
-    }
-    /// Done with this one and all before. Resolves after COMMIT.
-    pub async fn done_through(&self, _at: Position) -> Result<(), Error> {
-        todo!()
-    }
-}
-
-/// One row of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OutboxEntry {
-    /// Its id.
-    pub id: MessageId,
-    /// `Waiting` or `InFlight`.
-    pub fate: Fate,
-    /// Where to.
-    pub topic: TopicName,
-    /// Size of the payload in bytes.
-    pub payload_bytes: u64,
-    /// Asked for.
-    pub qos: crate::model::message::QoS,
-    /// Retained message.
-    pub retain: bool,
-}
-
-/// Reads a store, beside a running driver too. Blocking calls of a few milliseconds; never locks the driver out.
-pub struct Reader {}
-impl Reader {
-    /// Opens an existing store; never creates one.
-    pub fn open(_store: &Path) -> Result<Self, OpenError> {
-        todo!()
-    }
-    /// The store's id.
-    pub fn store_id(&self) -> StoreId {
-        todo!()
-    }
-    /// At a glance.
-    pub fn status(&self) -> Result<Status, Error> {
-        todo!()
-    }
-    /// P9.
-    pub fn fate(&self, _id: MessageId) -> Result<Fate, Error> {
-        todo!()
-    }
-    /// Outbox rows with a number above `after`, at most `max` (500 at the most).
-    pub fn outbox(&self, _after: u64, _max: usize) -> Result<Vec<OutboxEntry>, Error> {
-        todo!()
-    }
-    /// Messages after this sequence number, at most `max` (500 at the most), oldest first.
-    pub fn inbox(&self, _after_seq: u64, _max: usize) -> Result<Vec<Message>, Error> {
-        todo!()
-    }
-    /// All recorded gaps, oldest first.
-    pub fn gaps(&self) -> Result<Vec<Gap>, Error> {
-        todo!()
+        match self.0.as_mut()?.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
     }
 }

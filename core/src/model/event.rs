@@ -289,6 +289,8 @@ pub struct Status {
     pub client_id: String,
     /// The broker's address, without credentials.
     pub broker: Option<String>,
+    /// `connecting`, `connected`, `waiting` or `disconnected` as the driver last wrote it; `not_driven` without a driver.
+    pub connection: String,
     /// The schema's version.
     pub schema_version: u32,
     /// Whether the broker still had the session at the last connect; None: never connected.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::message::Publish;
-use super::topic::ClientId;
+use super::topic::{ClientId, TopicFilter};
 
 /// Which version of MQTT to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -137,6 +137,8 @@ pub struct Options {
     pub retry: (Duration, Duration),
     /// The name of the first consumer made with a new store; default `default`.
     pub first_consumer: String,
+    /// What it wants; empty (default): everything.
+    pub first_consumer_filters: Vec<TopicFilter>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -166,6 +168,7 @@ impl Options {
             will: None,
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
             first_consumer: "default".to_owned(),
+            first_consumer_filters: Vec::new(),
             connect: true,
         }
     }

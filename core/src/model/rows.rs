@@ -4,10 +4,16 @@ use bytes::Bytes;
 
 use super::message::{Properties, QoS, Subscription};
 use super::reason::ReasonCode;
-use super::topic::TopicName;
+use super::event::GapCause;
+use super::topic::{TopicFilter, TopicName};
 
 /// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.
 pub const LANE_SHIFT: u32 = 52;
+
+/// Lane and ordinal of an outgoing id.
+pub const fn split_id(id: u64) -> (usize, u64) {
+    ((id >> LANE_SHIFT) as usize, id & ((1 << LANE_SHIFT) - 1))
+}
 
 /// One outgoing message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +73,8 @@ impl InboxRow {
     }
 }
 
-fn props_size(props: &Properties) -> usize {
+/// Bytes of properties counted against a queue's limit.
+pub(crate) fn props_size(props: &Properties) -> usize {
     let user: usize = props.user.iter().map(|(name, value)| name.len() + value.len()).sum();
     user + props.content_type.as_ref().map_or(0, String::len)
         + props.response_topic.as_ref().map_or(0, |topic| topic.as_str().len())
@@ -120,6 +127,19 @@ pub struct SubscriptionRow {
     pub wanted: bool,
     /// What the broker granted, and in which session epoch.
     pub granted: Option<(QoS, u64)>,
+}
+
+/// A gap that has no end yet; one row a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenGap {
+    /// Which subscription.
+    pub filter: TopicFilter,
+    /// Why.
+    pub cause: GapCause,
+    /// Wall clock of the last good moment.
+    pub from_ms: i64,
+    /// The last message before it.
+    pub after_seq: u64,
 }
 
 /// Identity and protocol state of the session.
@@ -185,4 +205,18 @@ pub struct Hot {
     pub last_contact_ms: i64,
     /// Normal and urgent lane.
     pub lanes: [LaneCounters; 2],
+}
+
+impl Hot {
+    /// Whether an outgoing message that has a row was sent, or is about to be.
+    pub fn is_in_flight(&self, id: u64) -> bool {
+        let (lane, ord) = split_id(id);
+        self.lanes.get(lane).is_some_and(|lane| ord <= lane.sent_through)
+    }
+
+    /// The first and the last id of a lane that were sent.
+    pub fn sent_ids(&self, lane: usize) -> (u64, u64) {
+        let base = (lane as u64) << LANE_SHIFT;
+        (base, base + self.lanes.get(lane).map_or(0, |lane| lane.sent_through))
+    }
 }

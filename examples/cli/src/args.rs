@@ -13,7 +13,7 @@ use crate::values::{duration, limit, pair, qos, rate};
 
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
-#[command(name = "homing", version, about, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "homing", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  homing demo\n  homing sub 'home/#' --broker mqtt://localhost\n  \
     homing pub home/light on --broker mqtt://localhost --store light.db")]
 pub(crate) struct Cli {
@@ -329,3 +329,6 @@ pub(crate) struct BenchOpen {
     #[arg(long, hide = true)]
     pub(crate) fill: bool,
 }
+
+#[cfg(test)]
+mod tests;

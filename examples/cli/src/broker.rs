@@ -20,7 +20,7 @@ const QUEUED_BYTES: usize = 1 << 30;
 const OUTBOUND_INFLIGHT: u16 = 1_000;
 
 pub(crate) async fn run(_common: Common, args: BrokerArgs) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::install()?;
     // Removed when this function ends; a kill leaves it to the system's own cleaning.
     let (_temporary, folder) = match args.data {
         Some(folder) => (None, folder),
@@ -48,14 +48,11 @@ pub(crate) async fn run(_common: Common, args: BrokerArgs) -> Result<Exit, Failu
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(Failure::stdout)?;
     let exit = tokio::select! {
         result = &mut running => return result?.map(|()| Exit::Done).map_err(Failure::from),
-        exit = signals.next() => exit,
+        code = signals.arrived() => Exit::Signal(code),
         () = stdin_ends(), if args.until_stdin_ends => Exit::Done,
     };
     shutdown.shutdown();
-    tokio::select! {
-        result = running => result??,
-        _ = signals.next() => {}
-    }
+    running.await??;
     Ok(exit)
 }
 

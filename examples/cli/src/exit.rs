@@ -1,7 +1,17 @@
 //! How a command ends: exit statuses and the errors behind them.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How long a polite end may take.
+pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+
+/// Says on stderr what went wrong.
+pub(crate) fn complain(text: &str) {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(anstream::stderr(), "\x1b[1;31merror:\x1b[0m {text}");
+}
 
 /// The exit status of a command that ran to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

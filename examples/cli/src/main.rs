@@ -1,15 +1,25 @@
 //! The command line of Homing: reads the arguments, runs one command, ends with its exit status.
 
+mod accept;
 mod args;
 mod bench;
 mod broker;
 mod config;
+mod consume;
 mod demo;
 mod exit;
+mod lines;
+mod notes;
+mod output;
+mod pipe;
+mod publish;
+mod read;
 mod sensors;
 mod signals;
 mod simulate;
+mod sub;
 mod values;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -17,7 +27,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command};
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, complain};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -31,11 +41,18 @@ fn main() -> ExitCode {
         result
     });
     match result {
-        Ok(exit) => exit.code().into(),
-        Err(Failure::StdoutClosed) => Exit::Done.code().into(),
-        Err(Failure::Failed(text)) => say(&text, 1),
-        Err(Failure::Usage(text)) => say(&text, 2),
+        Ok(exit) => exit.code(),
+        Err(Failure::StdoutClosed) => 0,
+        Err(Failure::Failed(text)) => {
+            complain(&text);
+            1
+        }
+        Err(Failure::Usage(text)) => {
+            complain(&text);
+            2
+        }
     }
+    .into()
 }
 
 async fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -45,14 +62,14 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Broker(args) => broker::run(common, args).await,
         Command::Simulate(args) => simulate::run(common, args).await,
         Command::Bench(args) => bench::run(common, args).await,
-        _ => Err(Failure::failed("follows")),
+        Command::Pub(args) => publish::run(common, args).await,
+        Command::Sub(args) => sub::run(common, args).await,
+        Command::Pipe(args) => pipe::run(common, args).await,
+        Command::Outbox(args) => read::outbox(&common, &args),
+        Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Verdict(args) => read::verdict(&common, &args),
+        Command::Status(args) => read::status(&common, &args),
     }
-}
-
-fn say(text: &str, code: u8) -> ExitCode {
-    use std::io::Write;
-    let _ = writeln!(anstream::stderr(), "\x1b[1;31merror:\x1b[0m {text}");
-    code.into()
 }
 
 fn log_to_stderr(verbose: u8) {

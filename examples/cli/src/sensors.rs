@@ -133,3 +133,25 @@ impl Iterator for Home {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_home() {
+        let run = |seed| Home::new(4, seed).take(2000).collect::<Vec<_>>();
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+        assert!(run(7).iter().map(|reading| reading.n).eq(0..2000));
+    }
+
+    #[test]
+    fn a_hot_room_raises_a_retained_alarm_that_ends() {
+        let mut home = Home::new(2, 1);
+        home.heat(1);
+        let alarms: Vec<_> = home.take(1000).filter(|reading| reading.topic.as_str() == "home/alert/kitchen").collect();
+        assert!(alarms.iter().all(|alarm| alarm.retain));
+        assert!(alarms[0].payload.contains("true") && alarms[1].payload.contains("false"));
+    }
+}

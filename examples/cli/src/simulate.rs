@@ -15,7 +15,7 @@ use crate::signals::Signals;
 const CLOSE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(common: Common, args: SimulateArgs) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::install()?;
     let client = homing::Homing::open(common.options()?).await?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut tick = interval(Duration::from_secs_f64(1.0 / args.rate));
@@ -26,8 +26,8 @@ pub(crate) async fn run(common: Common, args: SimulateArgs) -> Result<Exit, Fail
     for reading in Home::new(args.rooms.get(), seed) {
         tokio::select! {
             biased;
-            signal = signals.next() => {
-                exit = Ok(signal);
+            code = signals.arrived() => {
+                exit = Ok(Exit::Signal(code));
                 break;
             }
             _ = tick.tick() => {}
@@ -48,9 +48,6 @@ pub(crate) async fn run(common: Common, args: SimulateArgs) -> Result<Exit, Fail
             break;
         }
     }
-    tokio::select! {
-        closed = client.close(CLOSE) => closed?,
-        _ = signals.next() => {}
-    }
+    client.close(CLOSE).await?;
     exit
 }

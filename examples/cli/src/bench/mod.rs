@@ -24,7 +24,7 @@ const FOR_EVER: Duration = Duration::from_secs(7 * 24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(mut common: Common, command: BenchCommand) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::install()?;
     if common.broker.is_none() {
         return Err(Failure::usage("bench needs a broker: name one with --broker mqtt://host:1883"));
     }
@@ -39,7 +39,7 @@ pub(crate) async fn run(mut common: Common, command: BenchCommand) -> Result<Exi
     };
     tokio::select! {
         result = work => result.map(|()| Exit::Done),
-        exit = signals.next() => Ok(exit),
+        code = signals.arrived() => Ok(Exit::Signal(code)),
     }
 }
 

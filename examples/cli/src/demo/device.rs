@@ -94,15 +94,19 @@ struct Life {
 }
 
 impl Device {
-    /// Made, not yet started. `extra` goes to `homing pipe`.
-    pub(super) fn new(name: &'static str, folder: &Path, broker: SocketAddr, extra: &[String]) -> Self {
-        let store = folder.join(format!("{name}.db")).display().to_string();
+    /// Not yet started.
+    pub(super) fn new(name: &'static str, folder: &Path) -> Self {
+        Self { name, args: Vec::new(), folder: folder.to_owned(), heard: watch::Sender::default(), life: None }
+    }
+
+    /// What `homing pipe` is started with.
+    pub(super) fn configure(&mut self, broker: SocketAddr, extra: Vec<String>) {
+        let store = self.store().display().to_string();
         let broker = format!("mqtt://{broker}");
-        let client_id = format!("demo-{name}");
+        let client_id = format!("demo-{}", self.name);
         let fixed =
             ["pipe", "-q", "2", "--auto-done", "--store", &store, "--broker", &broker, "--client-id", &client_id];
-        let args = fixed.into_iter().map(str::to_owned).chain(extra.iter().cloned()).collect();
-        Self { name, args, folder: folder.to_owned(), heard: watch::Sender::default(), life: None }
+        self.args = fixed.into_iter().map(str::to_owned).chain(extra).collect();
     }
 
     pub(super) fn store(&self) -> PathBuf {

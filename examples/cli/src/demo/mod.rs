@@ -46,16 +46,20 @@ const FULL: Scale = Scale { kills: 10, live: 500, per_tick: 5, away: Duration::f
 const FAST: Scale = Scale { kills: 3, live: 200, per_tick: 4, away: Duration::from_millis(500), burst: 200 };
 
 pub(crate) async fn run(common: Common, args: DemoArgs) -> Result<Exit, Failure> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::install()?;
     let folder = tempfile::Builder::new().prefix("homing-demo-").tempdir()?;
     let teller = Teller::new(args.json);
-    let mut broker = None;
+    let mut cast =
+        Cast { broker: None, house: Device::new("house", folder.path()), phone: Device::new("phone", folder.path()) };
+    let scale = if args.fast { &FAST } else { &FULL };
     let played = tokio::select! {
-        played = play(&common, if args.fast { &FAST } else { &FULL }, folder.path(), &teller, &mut broker) => played,
-        exit = signals.next() => Ok(exit),
+        played = play(&common, scale, folder.path(), &teller, &mut cast) => played,
+        code = signals.arrived() => Ok(Exit::Signal(code)),
     };
-    // The devices were dropped with the play, and so killed; the broker's folder must be still before it goes.
-    if let Some(mut broker) = broker {
+    // However it ended: the folder can go only when nobody writes to it any more.
+    cast.phone.kill().await;
+    cast.house.kill().await;
+    if let Some(mut broker) = cast.broker {
         let _ = broker.kill().await;
     }
     if played.is_err() {
@@ -64,25 +68,34 @@ pub(crate) async fn run(common: Common, args: DemoArgs) -> Result<Exit, Failure>
     played
 }
 
+/// The child processes.
+struct Cast {
+    broker: Option<Child>,
+    house: Device,
+    phone: Device,
+}
+
 async fn play(
     common: &Common,
     scale: &Scale,
     folder: &Path,
     teller: &Teller,
-    broker: &mut Option<Child>,
+    cast: &mut Cast,
 ) -> Result<Exit, Failure> {
     teller.doing("starting broker, house and phone");
-    let address = start_broker(folder, broker).await?;
+    let address = start_broker(folder, &mut cast.broker).await?;
+    let broker = cast.broker.as_ref().and_then(Child::id).unwrap_or_default();
     let network = Network::start(address).await?;
-    let rng = fastrand::Rng::new();
-    let mut house = Device::new("house", folder, address, &with_flags(common, "command/#"));
-    let phone = Device::new("phone", folder, network.address(), &with_flags(common, "home/#"));
+    let mut rng = fastrand::Rng::new();
+    let (house, phone) = (&mut cast.house, &mut cast.phone);
+    house.configure(address, with_flags(common, "command/#"));
+    phone.configure(network.address(), with_flags(common, "home/#"));
     house.start()?;
     let stdin = house.take_stdin().ok_or_else(|| Failure::failed("the house has no stdin"))?;
     house.until("the house subscribes", |heard| heard.subscribed).await?;
-    let sensors = Sensors::start(stdin, Home::new(ROOMS, rng.clone().u64(..)), scale.per_tick);
+    let sensors = Sensors::start(stdin, Home::new(ROOMS, rng.u64(..)), scale.per_tick);
     let mut story = Story { house, phone, sensors, network, scale, teller, rng, commands: 0 };
-    story.live(broker.as_ref().and_then(Child::id).unwrap_or_default()).await?;
+    story.live(broker).await?;
     story.cut().await?;
     for kill in 1..=scale.kills {
         // The last one comes while the network is cut too.
@@ -92,8 +105,8 @@ async fn play(
 }
 
 struct Story<'a> {
-    house: Device,
-    phone: Device,
+    house: &'a mut Device,
+    phone: &'a mut Device,
     sensors: Sensors,
     network: Network,
     scale: &'a Scale,
@@ -186,7 +199,7 @@ impl Story<'_> {
         self.teller.say("caught_up", &text)
     }
 
-    async fn end(mut self) -> Result<Exit, Failure> {
+    async fn end(self) -> Result<Exit, Failure> {
         self.teller.doing("the last messages arrive, then everything is counted");
         let (house_stdin, qualities) = self.sensors.stop().await?;
         let made = qualities.len() as u64;
@@ -203,7 +216,11 @@ impl Story<'_> {
         self.house.stop().await?;
         for failure in late.into_iter().chain([arrived]).filter_map(Result::err) {
             // What did not come in time is not the end of the story: the count says what is lost.
-            self.teller.say("late", &format!("{failure:?}"))?;
+            let text = match failure {
+                Failure::Failed(text) | Failure::Usage(text) => text,
+                Failure::StdoutClosed => continue,
+            };
+            self.teller.say("late", &text)?;
         }
         let mut outcome = Outcome::count(&Evidence {
             phone: &self.phone.store(),

@@ -1,0 +1,128 @@
+//! Refuses bad input before anything is stored, with the field and the limit in words.
+
+use std::time::Duration;
+
+use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::message::{IfUnsupported, Properties, Publish, Subscription};
+use crate::model::options::{Limit, Options};
+use crate::model::rows::OutboxRow;
+use crate::model::topic::MAX_STRING_BYTES;
+
+/// The longest time MQTT 5 can say in seconds.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Checks the options of a client.
+pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
+    let ensure = |right: bool, option: &'static str, problem: &str| match right {
+        true => Ok(()),
+        false => Err(OpenError::Option { option, problem: problem.to_owned() }),
+    };
+    let limit = |limit: &Limit| limit.messages > 0 && limit.bytes > 0;
+    ensure(options.keep_alive <= Duration::from_secs(65_535), "keep_alive", "at most 65535 s")?;
+    ensure(options.session_expiry <= LONGEST, "session_expiry", "at most 4294967295 s")?;
+    ensure(options.inflight > 0, "inflight", "at least 1")?;
+    ensure(options.inflight_qos2 > 0, "inflight_qos2", "at least 1")?;
+    ensure(options.receive_maximum > 0, "receive_maximum", "at least 1 [3.1.2.11.3]")?;
+    ensure(options.max_packet >= 1024, "max_packet", "at least 1024 bytes")?;
+    ensure(options.max_packet <= 268_435_460, "max_packet", "at most 268435460 bytes, the longest MQTT packet")?;
+    ensure(options.max_payload <= 268_000_000, "max_payload", "at most 268000000 bytes")?;
+    ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
+    ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
+    ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
+    consumer_name(&options.first_consumer)
+        .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
+    if let Some(credentials) = &options.credentials {
+        let short = credentials.user.len() <= MAX_STRING_BYTES && !credentials.user.contains('\0');
+        ensure(short, "credentials", "user name of at most 65535 bytes without U+0000")?;
+        let short = credentials.password.as_ref().is_none_or(|password| password.len() <= MAX_STRING_BYTES);
+        ensure(short, "credentials", "password of at most 65535 bytes")?;
+    }
+    if let Some(will) = &options.will {
+        ensure(will.delay <= LONGEST, "will", "delay of at most 4294967295 s")?;
+        ensure(will.message.payload.len() <= MAX_STRING_BYTES, "will", "payload of at most 65535 bytes [3.1.3.4]")?;
+        publish(will.message.clone(), options)
+            .map_err(|error| OpenError::Option { option: "will", problem: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Checks a message and makes its row; `expires_ms` holds the time to live until the turn knows the store clock.
+pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, PublishError> {
+    let (bytes, limit) = (message.payload.len(), options.max_payload);
+    if bytes > limit {
+        return Err(PublishError::PayloadTooLarge { bytes, limit });
+    }
+    let ttl = match message.ttl {
+        None => None,
+        Some(ttl) if ttl.is_zero() => return Err(PublishError::Ttl { what: "zero" }),
+        Some(ttl) if ttl > LONGEST => return Err(PublishError::Ttl { what: "too long" }),
+        Some(ttl) => Some(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1)),
+    };
+    let props = match message.properties {
+        props if props.is_empty() => None,
+        props => Some(Box::new(properties(props)?)),
+    };
+    Ok(OutboxRow {
+        id: 0,
+        topic: message.topic,
+        payload: message.payload,
+        props,
+        qos: message.qos,
+        retain: message.retain,
+        expires_ms: ttl,
+        maybe_dup: false,
+        downgrade: message.if_unsupported == IfUnsupported::Downgrade,
+    })
+}
+
+fn properties(mut props: Properties) -> Result<Properties, PublishError> {
+    let text = |property: &'static str, text: &str| {
+        let problem = if text.len() > MAX_STRING_BYTES {
+            format!("{} bytes long; the limit is 65535", text.len())
+        } else if text.contains('\0') {
+            "holds the character U+0000; remove it".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(PublishError::Property { property, problem })
+    };
+    if let Some(content_type) = &props.content_type {
+        text("content type", content_type)?;
+    }
+    if let Some(data) = &props.correlation_data
+        && data.len() > MAX_STRING_BYTES
+    {
+        let problem = format!("{} bytes long; the limit is 65535", data.len());
+        return Err(PublishError::Property { property: "correlation data", problem });
+    }
+    for (name, value) in &props.user {
+        text("user property name", name)?;
+        text("user property value", value)?;
+    }
+    // What only a broker may set, or what the time to live says.
+    props.subscription_ids.clear();
+    props.expiry_s = None;
+    Ok(props)
+}
+
+/// Checks a subscription's options against its filter.
+pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
+    if wish.no_local && wish.filter.is_shared() {
+        let problem = "no_local cannot be set on a shared subscription [MQTT-3.8.3-4]".to_owned();
+        return Err(Error::Invalid { what: "subscription", problem });
+    }
+    if wish.id.is_some_and(|id| id.get() > 268_435_455) {
+        let problem = "the identifier must be between 1 and 268435455 [3.8.2.1.2]".to_owned();
+        return Err(Error::Invalid { what: "subscription", problem });
+    }
+    Ok(())
+}
+
+/// Checks a consumer's name.
+pub(crate) fn consumer_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > 255 || name.contains(char::is_control) {
+        let problem = "1 to 255 bytes without control characters".to_owned();
+        return Err(Error::Invalid { what: "consumer name", problem });
+    }
+    Ok(())
+}

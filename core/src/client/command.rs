@@ -1,0 +1,75 @@
+//! What the handle asks of the driver, and the answers that wait for the commit.
+
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::model::error::{Error, PublishError};
+use crate::model::event::Fate;
+use crate::model::message::Subscription;
+use crate::model::rows::OutboxRow;
+use crate::model::topic::TopicFilter;
+
+/// Sends an answer; that nobody waits for it any more is no error.
+pub(crate) type Answer<T> = oneshot::Sender<T>;
+
+/// One request.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// One message; by far the most common.
+    Publish { row: OutboxRow, room: OwnedSemaphorePermit, answer: Answer<Result<u64, PublishError>> },
+    /// Several in one transaction, all or none.
+    PublishAll { rows: Vec<OutboxRow>, room: OwnedSemaphorePermit, answer: Answer<Result<Vec<u64>, PublishError>> },
+    Fate { n: u64, answer: Answer<Result<Fate, Error>> },
+    Settled { n: u64, answer: Answer<Result<Fate, Error>> },
+    /// Answers whether all was settled before the deadline.
+    Flush { deadline: Duration, answer: Answer<Result<bool, Error>> },
+    Subscribe { wish: Subscription, answer: Answer<Result<(), Error>> },
+    Unsubscribe { filter: TopicFilter, answer: Answer<Result<(), Error>> },
+    /// Answers with the cursor.
+    Consumer { name: String, filters: Vec<TopicFilter>, answer: Answer<Result<u64, Error>> },
+    RemoveConsumer { name: String, answer: Answer<Result<(), Error>> },
+    Done { name: String, seq: u64, through: bool, answer: Answer<Result<(), Error>> },
+    Connect { answer: Answer<Result<(), Error>> },
+    Disconnect { with_will: bool, answer: Answer<Result<(), Error>> },
+    /// Disconnects, closes the store, ends the driver.
+    Close { deadline: Duration, answer: Answer<Result<(), Error>> },
+}
+
+/// An answer that leaves after the commit.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Id(Answer<Result<u64, PublishError>>, u64),
+    Ids(Answer<Result<Vec<u64>, PublishError>>, Vec<u64>),
+    Fate(Answer<Result<Fate, Error>>, Fate),
+    Cursor(Answer<Result<u64, Error>>, u64),
+    Flushed(Answer<Result<bool, Error>>, bool),
+    Done(Answer<Result<(), Error>>),
+}
+
+impl Reply {
+    /// The commit has happened.
+    pub(crate) fn committed(self) {
+        // A caller that has gone away has dropped its end: the message stays published all the same.
+        match self {
+            Self::Id(answer, id) => drop(answer.send(Ok(id))),
+            Self::Ids(answer, ids) => drop(answer.send(Ok(ids))),
+            Self::Fate(answer, fate) => drop(answer.send(Ok(fate))),
+            Self::Cursor(answer, cursor) => drop(answer.send(Ok(cursor))),
+            Self::Flushed(answer, all) => drop(answer.send(Ok(all))),
+            Self::Done(answer) => drop(answer.send(Ok(()))),
+        }
+    }
+
+    /// The commit has failed.
+    pub(crate) fn failed(self, publish: &PublishError, other: &Error) {
+        match self {
+            Self::Id(answer, _) => drop(answer.send(Err(publish.clone()))),
+            Self::Ids(answer, _) => drop(answer.send(Err(publish.clone()))),
+            Self::Fate(answer, _) => drop(answer.send(Err(other.clone()))),
+            Self::Cursor(answer, _) => drop(answer.send(Err(other.clone()))),
+            Self::Flushed(answer, _) => drop(answer.send(Err(other.clone()))),
+            Self::Done(answer) => drop(answer.send(Err(other.clone()))),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Durable consumers: rows after a cursor. Nothing of a message travels by channel, so nothing can be lost in one (P4).
+
+use std::num::NonZeroUsize;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::command::Command;
+use super::reading::Reading;
+use crate::model::error::Error;
+use crate::model::message::{Message, Position, StoreId};
+use crate::model::topic::TopicFilter;
+
+/// Which messages a durable consumer wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerSpec {
+    /// 1 to 255 bytes.
+    pub name: String,
+    /// Empty: every message. For an existing consumer: added to what it wants.
+    pub filters: Vec<TopicFilter>,
+}
+
+impl ConsumerSpec {
+    /// By name, wanting every message.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), filters: Vec::new() }
+    }
+    /// Wanting also this.
+    #[must_use]
+    pub fn filter(mut self, filter: TopicFilter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+}
+
+/// A durable consumer: an open place in the inbox.
+///
+/// After a restart, or when opened again, it begins with the first message that is not done (P4).
+#[derive(Debug)]
+pub struct Consumer {
+    pub(super) name: String,
+    pub(super) store: StoreId,
+    /// Rows up to here were given by this handle, or are nothing it wants.
+    pub(super) given: u64,
+    pub(super) reading: Reading,
+    pub(super) last_seq: watch::Receiver<u64>,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Consumer {
+    /// Up to `max` messages after those already given by this handle; waits until there is at least one. A call gives
+    /// at most 500 messages and about 4 MiB.
+    ///
+    /// Cancel-safe: a dropped call has taken nothing. A kill changes nothing: what is not done comes again.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once the client is closed, [`Error::Storage`] if the store cannot be read.
+    pub async fn next(&mut self, max: NonZeroUsize) -> Result<Vec<Message>, Error> {
+        loop {
+            let last = *self.last_seq.borrow_and_update();
+            if last > self.given {
+                let (name, after) = (self.name.clone(), self.given);
+                let (messages, through) = self.reading.ask(move |reader| reader.page(&name, after, max.get())).await?;
+                let moved = through > self.given;
+                self.given = self.given.max(through);
+                if !messages.is_empty() {
+                    return Ok(messages);
+                }
+                if moved {
+                    continue;
+                }
+            }
+            self.last_seq.changed().await.map_err(|_| Error::Closed)?;
+        }
+    }
+
+    /// Done with one message, in any order; resolves after the commit.
+    ///
+    /// # Errors
+    /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
+    pub async fn done(&self, at: Position) -> Result<(), Error> {
+        self.mark(at, false).await
+    }
+
+    /// Done with this message and all before; resolves after the commit. Never goes back.
+    ///
+    /// # Errors
+    /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
+    pub async fn done_through(&self, at: Position) -> Result<(), Error> {
+        self.mark(at, true).await
+    }
+
+    async fn mark(&self, at: Position, through: bool) -> Result<(), Error> {
+        if at.store() != self.store {
+            return Err(Error::PositionInvalid { seq: at.seq(), problem: "of another store" });
+        }
+        let (answer, reply) = oneshot::channel();
+        let command = Command::Done { name: self.name.clone(), seq: at.seq(), through, answer };
+        self.commands.send(command).await.map_err(|_| Error::Closed)?;
+        reply.await.map_err(|_| Error::Closed)?
+    }
+}

@@ -1,0 +1,347 @@
+//! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::clock::{Clock, wall_ms};
+use super::command::{Answer, Command, Reply};
+use super::fanout::Fanout;
+use super::turn::{Engine, Outputs, TurnInput, publish_error};
+use crate::link::{Link, LinkError, tcp};
+use crate::model::error::{Error, PublishError};
+use crate::model::event::{Event, State, Why};
+use crate::model::options::Options;
+use crate::session::effect::Input;
+use crate::store::StoreError;
+use crate::wire::{Decoder, encode};
+
+/// How many commands and packets one turn takes at the most: one commit for all of them.
+const TURN_INPUTS: usize = 2048;
+/// Unsent bytes above which no PUBLISH is given to the link.
+const CREDIT: usize = 256 << 10;
+/// Unsent bytes above which nothing is read any more: the broker must take our acknowledgements first.
+const STOP_READING: usize = 1 << 20;
+/// How long DNS and TCP may take together.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// How long the last bytes of a link may take.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
+const REOPEN_LIMIT: Duration = Duration::from_secs(10);
+
+type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+enum Slot {
+    None,
+    Opening(Task<Result<Link, LinkError>>),
+    Open(Box<Link>, Decoder),
+    Closing(Task<()>),
+}
+
+/// Everything the thread owns.
+pub(crate) struct Driver {
+    engine: Option<Engine>,
+    options: Arc<Options>,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
+    fanout: Fanout,
+    slot: Slot,
+    inputs: Vec<TurnInput>,
+    out: Outputs,
+    busy: bool,
+    more: bool,
+    bytes: (u64, u64),
+    closing: Option<(Instant, Answer<Result<(), Error>>)>,
+}
+
+impl Driver {
+    pub(crate) fn new(engine: Engine, options: Arc<Options>, clock: Clock, commands: mpsc::Receiver<Command>, fanout: Fanout) -> Self {
+        Self {
+            engine: Some(engine),
+            options,
+            clock,
+            commands,
+            fanout,
+            slot: Slot::None,
+            inputs: vec![TurnInput::Session(Input::Tick)],
+            out: Outputs::default(),
+            busy: false,
+            more: false,
+            bytes: (0, 0),
+            closing: None,
+        }
+    }
+
+    /// Runs until the client is closed or every handle is dropped. A failed store is opened again, for ever, with pauses.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if !self.inputs.is_empty() && !self.turn().await {
+                return;
+            }
+            if !self.wait().await {
+                return;
+            }
+            self.gather();
+        }
+    }
+
+    /// Waits for a command, bytes, a finished attempt, or time. False: no handle is left.
+    async fn wait(&mut self) -> bool {
+        // Gives the runtime a look at the sockets: a loop that is always ready would never learn of acknowledgements.
+        tokio::task::yield_now().await;
+        let Some(engine) = &mut self.engine else { return false };
+        let now = self.clock.now();
+        let mut deadline = engine.timeout(now).map(|at| Duration::from_millis((at - now.mono_ms).max(0) as u64));
+        if let Some((at, _)) = &self.closing {
+            let left = at.saturating_duration_since(Instant::now());
+            deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
+        }
+        // The timer wheel has a resolution of a millisecond: one more, or the turn comes just before its time.
+        let mut sleep = std::pin::pin!(tokio::time::sleep(deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))));
+        let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
+        let mut idle = std::pin::pin!(async {
+            match idle_at {
+                Some(sleep) => sleep.await,
+                None => std::future::pending().await,
+            }
+        });
+        let (inputs, slot, commands, fanout) = (&mut self.inputs, &mut self.slot, &mut self.commands, &self.fanout);
+        let mut buffer = Vec::new();
+        let mut became_idle = false;
+        let more = std::mem::take(&mut self.more);
+        let alive = std::future::poll_fn(|cx| {
+            let mut ready = more;
+            let mut alive = true;
+            if let Poll::Ready(count) = commands.poll_recv_many(cx, &mut buffer, TURN_INPUTS) {
+                alive = count > 0;
+                ready = true;
+                inputs.extend(buffer.drain(..).map(TurnInput::Command));
+            }
+            match slot {
+                Slot::None => {}
+                Slot::Opening(attempt) => {
+                    if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
+                        ready = true;
+                        inputs.push(TurnInput::Session(match result {
+                            Ok(link) => {
+                                *slot = Slot::Open(Box::new(link), Decoder::new(engine.protocol(), fanout.max_packet));
+                                Input::LinkUp
+                            }
+                            Err(error) => {
+                                *slot = Slot::None;
+                                Input::LinkDown(Why::Unreachable(error.to_string()))
+                            }
+                        }));
+                    }
+                }
+                Slot::Open(link, _) => {
+                    let reading = link.unsent() < STOP_READING;
+                    // What was read before a failure counts: it is decoded in `gather`.
+                    ready |= link.poll_io(cx, reading).is_ready();
+                }
+                Slot::Closing(farewell) => {
+                    if farewell.as_mut().poll(cx).is_ready() {
+                        *slot = Slot::None;
+                        ready = true;
+                        inputs.push(TurnInput::Session(Input::LinkDown(Why::Asked)));
+                    }
+                }
+            }
+            if sleep.as_mut().poll(cx).is_ready() {
+                ready = true;
+                inputs.push(TurnInput::Session(Input::Tick));
+            }
+            if !ready && idle.as_mut().poll(cx).is_ready() {
+                became_idle = true;
+                ready = true;
+            }
+            if ready { Poll::Ready(alive) } else { Poll::Pending }
+        })
+        .await;
+        if became_idle {
+            self.busy = false;
+            if let Err(error) = engine.maintain(true) {
+                tracing::warn!(error = %error, "checkpoint failed; it is tried again");
+            }
+        }
+        alive || !self.inputs.is_empty()
+    }
+
+    /// Takes packets out of what was read, up to the bound of a turn.
+    fn gather(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        let Slot::Open(link, decoder) = &mut self.slot else { return };
+        if link.take_heard() {
+            engine.heard(self.clock.now());
+        }
+        while self.inputs.len() < TURN_INPUTS {
+            match decoder.decode(link.input()) {
+                Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
+                Ok(None) => {
+                    if let Some(error) = link.failure() {
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
+                        self.count_bytes();
+                        self.slot = Slot::None;
+                    } else if link.unsent() < CREDIT && link.take_drained() {
+                        self.inputs.push(TurnInput::Session(Input::Tick));
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.inputs.push(TurnInput::Session(Input::Broken(error)));
+                    return;
+                }
+            }
+        }
+        self.more = true;
+    }
+
+    /// Decide, commit, send, answer. False: the client is closed.
+    async fn turn(&mut self) -> bool {
+        let Some(engine) = &mut self.engine else { return false };
+        let now = self.clock.now();
+        let credit = match &self.slot {
+            Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
+            _ => 0,
+        };
+        if let Err(error) = engine.turn(&mut self.inputs, now, credit as i64, &mut self.out) {
+            return self.recover(error).await;
+        }
+        self.busy = true;
+        self.send();
+        if let Err(error) = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false)) {
+            tracing::warn!(error = %error, "checkpoint failed; it is tried again");
+        }
+        self.answer();
+        if let Some((at, _)) = &self.closing
+            && (matches!(self.slot, Slot::None) || *at <= Instant::now())
+        {
+            self.finish();
+            return false;
+        }
+        true
+    }
+
+    fn send(&mut self) {
+        if let Slot::Open(link, decoder) = &mut self.slot {
+            let protocol = decoder.protocol();
+            for packet in self.out.sends.drain(..) {
+                if let Err(error) = encode(&packet, protocol, link.output()) {
+                    tracing::error!(error = %error, "a packet could not be written");
+                    self.out.close = true;
+                }
+            }
+            link.try_write();
+        }
+        self.out.sends.clear();
+        if std::mem::take(&mut self.out.close) {
+            self.count_bytes();
+            self.slot = match std::mem::replace(&mut self.slot, Slot::None) {
+                Slot::Open(link, _) => {
+                    Slot::Closing(Box::pin(async move {
+                        // A farewell that does not get through is no failure: the link is given up anyway.
+                        drop(tokio::time::timeout(FAREWELL_LIMIT, link.finish()).await);
+                    }))
+                }
+                // An attempt that is given up, or nothing: the session waits for the end all the same.
+                Slot::Opening(_) | Slot::None => Slot::Closing(Box::pin(std::future::ready(()))),
+                closing @ Slot::Closing(_) => closing,
+            };
+        }
+        if std::mem::take(&mut self.out.open) {
+            let broker = self.options.broker.clone();
+            let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
+            self.slot = Slot::Opening(Box::pin(async move {
+                let broker = match (broker, stored) {
+                    (Some(broker), _) => broker,
+                    (None, Some(text)) => crate::model::broker_url::BrokerUrl::parse(&text)
+                        .map_err(|error| LinkError::Other(error.to_string()))?,
+                    (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
+                };
+                tcp::connect(broker.host(), broker.port(), CONNECT_LIMIT).await
+            }));
+        }
+    }
+
+    fn answer(&mut self) {
+        self.out.replies.drain(..).for_each(Reply::committed);
+        if let Some((limit, answer)) = self.out.ending.take() {
+            self.closing.get_or_insert((Instant::now() + limit, answer));
+        }
+        let Some(engine) = &self.engine else { return };
+        let hot = engine.session().hot();
+        self.fanout.arrived(hot.next_seq - 1);
+        self.fanout.settled(&mut self.out.settled);
+        self.fanout.events(&mut self.out.events);
+        let mut metrics = engine.metrics();
+        let link = match &self.slot {
+            Slot::Open(link, _) => link.counters(),
+            _ => (0, 0),
+        };
+        metrics.bytes_in = self.bytes.0 + link.0;
+        metrics.bytes_out = self.bytes.1 + link.1;
+        self.fanout.metrics(metrics);
+    }
+
+    fn count_bytes(&mut self) {
+        if let Slot::Open(link, _) = &self.slot {
+            let (bytes_in, bytes_out) = link.counters();
+            self.bytes = (self.bytes.0 + bytes_in, self.bytes.1 + bytes_out);
+        }
+    }
+
+    fn finish(&mut self) {
+        let result = match self.engine.take() {
+            Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
+            None => Ok(()),
+        };
+        self.slot = Slot::None;
+        if let Some((_, answer)) = self.closing.take() {
+            drop(answer.send(result));
+        }
+    }
+
+    /// The commit failed: nothing of the turn was sent. Close everything, open the file again, go on from its rows.
+    async fn recover(&mut self, error: StoreError) -> bool {
+        tracing::error!(error = %error, "commit failed; the store is opened again");
+        self.count_bytes();
+        self.slot = Slot::None;
+        self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
+        let mut replies = std::mem::take(&mut self.out.replies);
+        let mut pause = Duration::from_millis(100);
+        let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
+        let other = Error::Storage { detail: error.text.clone() };
+        loop {
+            match failed.reopen(wall_ms(), fastrand::u64(..)) {
+                Ok((engine, true)) => {
+                    replies.drain(..).for_each(Reply::committed);
+                    self.engine = Some(engine);
+                    break;
+                }
+                Ok((engine, false)) => {
+                    replies.drain(..).for_each(|reply| reply.failed(&publish_error(&error), &other));
+                    self.engine = Some(engine);
+                    break;
+                }
+                Err(again) => {
+                    // Whether it happened cannot be read now: callers are told so, rather than left to wait.
+                    replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
+                    tracing::error!(error = %again, "the store cannot be opened again yet");
+                }
+            }
+            if self.commands.is_closed() && self.commands.is_empty() {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(REOPEN_LIMIT);
+        }
+        // A full disk fails every commit: a pause keeps the loop from running hot.
+        tokio::time::sleep(pause).await;
+        self.inputs.push(TurnInput::Session(Input::Tick));
+        true
+    }
+}

@@ -1,0 +1,79 @@
+//! From the one driver to many listeners: states and positions conflated, events bounded.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{broadcast, watch};
+
+use crate::model::event::{Event, Fate, Metrics, State};
+use crate::model::message::{MessageId, StoreId};
+
+/// So many events may wait for a slow listener; beyond it the oldest go and it is told how many.
+const EVENTS: usize = 512;
+
+/// The driver's side.
+pub(crate) struct Fanout {
+    store: StoreId,
+    /// The largest packet that the decoder takes.
+    pub(crate) max_packet: u32,
+    events: broadcast::Sender<Event>,
+    state: watch::Sender<State>,
+    last_seq: watch::Sender<u64>,
+    metrics: Arc<Mutex<Metrics>>,
+}
+
+/// The handle's side.
+#[derive(Clone)]
+pub(crate) struct Listeners {
+    pub(crate) events: broadcast::WeakSender<Event>,
+    pub(crate) state: watch::Receiver<State>,
+    pub(crate) last_seq: watch::Receiver<u64>,
+    metrics: Arc<Mutex<Metrics>>,
+}
+
+impl Fanout {
+    pub(crate) fn new(store: StoreId, state: State, last_seq: u64, max_packet: u32) -> (Self, Listeners) {
+        let (events, _) = broadcast::channel(EVENTS);
+        let (state, state_rx) = watch::channel(state);
+        let (last_seq, last_seq_rx) = watch::channel(last_seq);
+        let metrics = Arc::new(Mutex::new(Metrics::default()));
+        let listeners = Listeners { events: events.downgrade(), state: state_rx, last_seq: last_seq_rx, metrics: Arc::clone(&metrics) };
+        (Self { store, max_packet, events, state, last_seq, metrics }, listeners)
+    }
+
+    /// Messages up to here are committed.
+    pub(crate) fn arrived(&self, last_seq: u64) {
+        self.last_seq.send_if_modified(|seq| std::mem::replace(seq, last_seq) != last_seq);
+    }
+
+    /// Messages have come to their end.
+    pub(crate) fn settled(&self, settled: &mut Vec<(u64, Fate)>) {
+        if !settled.is_empty() && self.events.receiver_count() > 0 {
+            let batch: Arc<[_]> = settled.drain(..).map(|(n, fate)| (MessageId::new(self.store, n), fate)).collect();
+            // The last listener may have gone just now.
+            drop(self.events.send(Event::Settled(batch)));
+        }
+        settled.clear();
+    }
+
+    /// Everything else.
+    pub(crate) fn events(&self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            if let Event::State(state) = &event {
+                self.state.send_replace(state.clone());
+            }
+            drop(self.events.send(event));
+        }
+    }
+
+    /// The newest counters.
+    pub(crate) fn metrics(&self, metrics: Metrics) {
+        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) = metrics;
+    }
+}
+
+impl Listeners {
+    /// The newest counters.
+    pub(crate) fn metrics(&self) -> Metrics {
+        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

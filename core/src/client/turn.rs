@@ -1,0 +1,465 @@
+//! One turn: decide, commit, and only then hand out what to send and to answer. A plain function of rows and inputs;
+//! no threads, sockets or clocks, so that a simulation can run it and crash it anywhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::{Answer, Command, Reply};
+use super::waiters::Waiters;
+use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::event::{Event, Fate, Metrics, State};
+use crate::model::options::Options;
+use crate::model::rows::OutboxRow;
+use crate::model::topic::TopicFilter;
+use crate::model::writes::Write;
+use crate::session::effect::{Effects, Input, Load, Loaded, Now};
+use crate::session::{Restored, Session};
+use crate::store::{Removed, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::wire::packet::{Packet, Protocol};
+
+/// How often messages that retention no longer keeps are looked for.
+const RETENTION_EVERY_MS: i64 = 60_000;
+/// How many rows retention removes in one turn.
+const RETENTION_ROWS: usize = 1000;
+/// How old the counters in the store may get while turns commit anyway.
+const REPORT_EVERY_MS: i64 = 10_000;
+
+/// What a turn is given.
+#[derive(Debug)]
+pub(crate) enum TurnInput {
+    /// From the app.
+    Command(Command),
+    /// From the link, the clock or the network.
+    Session(Input),
+}
+
+/// What a turn leaves to be done once it is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    pub(crate) sends: Vec<Packet>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) settled: Vec<(u64, Fate)>,
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) open: bool,
+    pub(crate) close: bool,
+    /// The client is to be closed: at most so long may the goodbye take.
+    pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
+}
+
+/// Session and store, taken through turns.
+pub(crate) struct Engine {
+    session: Session,
+    store: Store,
+    options: Arc<Options>,
+    fx: Effects,
+    waiters: Waiters,
+    connection: &'static str,
+    retention_at: i64,
+    report_at: i64,
+    commits: u64,
+    turns: u64,
+    largest: u64,
+}
+
+impl Engine {
+    /// Opens the store and rebuilds the session from its rows.
+    pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
+        let store = Store::open(&store_options(&options, wall_ms))?;
+        Self::with_store(options, store, seed)
+    }
+
+    fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
+        let session = Self::restore(&options, &mut store, seed).map_err(|error| error.at_open(&options.store))?;
+        Ok(Self {
+            session,
+            store,
+            options,
+            fx: Effects::default(),
+            waiters: Waiters::default(),
+            connection: "",
+            retention_at: 0,
+            report_at: 0,
+            commits: 0,
+            turns: 0,
+            largest: 0,
+        })
+    }
+
+    fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<Session, StoreError> {
+        let hot = store.hot();
+        let restored = Restored {
+            row: store.session(),
+            hot,
+            subscriptions: store.subscriptions()?,
+            received_qos2: store.received_qos2()?,
+            in_flight: store.in_flight(hot.lanes[0].sent_through)?,
+            open_gaps: store.open_gaps()?,
+        };
+        Ok(Session::new(Arc::clone(options), restored, seed))
+    }
+
+    /// After a failed commit: what is left can open the file anew.
+    pub(crate) fn fail(self) -> Failed {
+        Failed { turn: self.store.hot().turn, store: Some(self.store), waiters: self.waiters, options: self.options }
+    }
+
+    /// The session, for its timers and counters.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// When the next turn is due at the latest, on `Now::mono_ms`.
+    pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
+        [self.session.timeout(now), self.waiters.deadline()].into_iter().flatten().min()
+    }
+
+    /// See [`Session::heard`].
+    pub(crate) fn heard(&mut self, now: Now) {
+        self.session.heard(now);
+    }
+
+    /// The link's version.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.session.protocol()
+    }
+
+    /// Counters for people.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let session = *self.session.metrics();
+        Metrics { turns: self.turns, commits: self.commits, largest_turn: self.largest, ..session }
+    }
+
+    /// Takes one turn. After an error nothing may be sent and the engine must be recovered; `out` then holds the
+    /// answers that were to be given.
+    pub(crate) fn turn(&mut self, inputs: &mut Vec<TurnInput>, now: Now, credit: i64, out: &mut Outputs) -> Result<(), StoreError> {
+        self.turns += 1;
+        self.largest = self.largest.max(inputs.len() as u64);
+        self.session.begin_turn(credit);
+        let mut failed = None;
+        for input in inputs.drain(..) {
+            let result = match (&failed, input) {
+                (None, TurnInput::Command(command)) => self.command(command, now, out),
+                (None, TurnInput::Session(input)) => self.step(input, now),
+                // The transaction is lost: whoever asked in this turn is told so, like all others.
+                (Some(_), TurnInput::Command(command)) => self.promise(command, out),
+                (Some(_), TurnInput::Session(_)) => Ok(()),
+            };
+            failed = failed.or(result.err());
+        }
+        if let Some(error) = failed {
+            self.abandon(out);
+            return Err(error);
+        }
+        if let Err(error) = self.upkeep(now).and_then(|()| self.commit(now)) {
+            self.abandon(out);
+            return Err(error);
+        }
+        self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        out.sends.append(&mut self.fx.sends);
+        out.events.append(&mut self.fx.events);
+        out.settled.append(&mut self.fx.settled);
+        out.open |= std::mem::take(&mut self.fx.open);
+        out.close |= std::mem::take(&mut self.fx.close);
+        Ok(())
+    }
+
+    fn abandon(&mut self, out: &mut Outputs) {
+        self.fx = Effects::default();
+        (out.open, out.close) = (false, false);
+        out.sends.clear();
+        out.events.clear();
+        out.settled.clear();
+    }
+
+    /// Checkpoints, and what else can wait until there is nothing to do.
+    pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
+        self.store.maintain(idle)
+    }
+
+    /// The last turn of all: counters and the word for readers.
+    pub(crate) fn farewell(mut self, now: Now) -> Result<(), StoreError> {
+        self.connection = "disconnected";
+        self.report(now)?;
+        self.store.commit(self.session.hot())?;
+        self.store.close()
+    }
+
+    fn commit(&mut self, now: Now) -> Result<(), StoreError> {
+        let word = self.fx.events.iter().rev().find_map(|event| match event {
+            Event::State(State::Online { .. }) => Some("connected"),
+            Event::State(State::Waiting { .. }) => Some("waiting"),
+            Event::State(State::Offline(_) | State::TakenOver) => Some("disconnected"),
+            // Between two attempts the word would be written twice an attempt: readers can do without.
+            Event::State(State::Connecting { attempt: 1 }) => Some("connecting"),
+            _ => None,
+        });
+        if let Some(word) = word
+            && word != self.connection
+        {
+            self.connection = word;
+            self.report(now)?;
+        }
+        if self.report_at <= now.mono_ms && self.store.has_writes() {
+            self.report(now)?;
+        }
+        let hot = self.session.hot_mut();
+        hot.clock_ms = now.store_ms;
+        hot.wall_ms = now.wall_ms;
+        if self.store.commit(self.session.hot())? {
+            self.commits += 1;
+            let stored = self.store.hot();
+            let hot = self.session.hot_mut();
+            hot.turn = stored.turn;
+            for (ours, theirs) in hot.lanes.iter_mut().zip(stored.lanes) {
+                ours.verdict_floor = theirs.verdict_floor;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, now: Now) -> Result<(), StoreError> {
+        self.report_at = now.mono_ms + REPORT_EVERY_MS;
+        let metrics = serde_json::to_string(&self.metrics()).unwrap_or_default();
+        let connection = self.connection;
+        self.store.write(Write::Driver { connection, metrics, at_ms: now.wall_ms })
+    }
+
+    /// Retention, and room for messages that wait for it.
+    fn upkeep(&mut self, now: Now) -> Result<(), StoreError> {
+        let wanted = self.session.take_wants_room();
+        if !wanted && now.mono_ms < self.retention_at {
+            return Ok(());
+        }
+        let longest_ms = i64::try_from(self.options.retention.as_millis()).unwrap_or(i64::MAX);
+        let over = wanted.then_some(Removed { messages: RETENTION_ROWS as u64, bytes: 0 });
+        let removed = self.store.retain(now.wall_ms, longest_ms, over, RETENTION_ROWS)?;
+        let more = removed.messages as usize >= RETENTION_ROWS;
+        self.retention_at = if more { now.mono_ms } else { now.mono_ms + RETENTION_EVERY_MS };
+        let hot = self.session.hot_mut();
+        hot.inbox_messages = hot.inbox_messages.saturating_sub(removed.messages);
+        hot.inbox_bytes = hot.inbox_bytes.saturating_sub(removed.bytes);
+        if removed.messages > 0 {
+            self.step(Input::Room, now)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {
+        self.session.handle(input, now, &mut self.fx);
+        loop {
+            for write in self.fx.writes.drain(..) {
+                self.store.write(write)?;
+            }
+            if self.fx.loads.is_empty() {
+                return Ok(());
+            }
+            let loaded = match self.fx.loads.remove(0) {
+                Load::Outbox { after, through, max_rows, max_bytes } => {
+                    let (rows, complete) = self.store.load_outbox(after, through, max_rows, max_bytes)?;
+                    Loaded::Outbox { rows, complete }
+                }
+                Load::Released => Loaded::Released(self.store.released()?),
+                Load::Expired { after, now_ms, max_rows } => {
+                    let (rows, next_ms) = self.store.expired(after, now_ms, max_rows)?;
+                    Loaded::Expired { rows, next_ms }
+                }
+            };
+            self.session.handle(Input::Rows(loaded), now, &mut self.fx);
+        }
+    }
+
+    fn publish(&mut self, mut row: OutboxRow, now: Now) -> Result<u64, StoreError> {
+        let id = self.session.hot().lanes[0].next_ord;
+        // The handle hands in a time to live; the store clock is known only here.
+        row.expires_ms = row.expires_ms.map(|ttl| now.store_ms.saturating_add(ttl));
+        self.step(Input::Publish(row), now)?;
+        Ok(id)
+    }
+
+    fn outbox_room(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
+        let (lane, limit) = (&self.session.hot().lanes[0], self.options.outbox_limit);
+        if lane.messages + rows.len() as u64 > limit.messages {
+            return Err(PublishError::LimitReached { limit: limit.messages, unit: "messages" });
+        }
+        if lane.bytes + rows.iter().map(OutboxRow::size).sum::<u64>() > limit.bytes {
+            return Err(PublishError::LimitReached { limit: limit.bytes, unit: "bytes" });
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command, now: Now, out: &mut Outputs) -> Result<(), StoreError> {
+        match command {
+            Command::Publish { row, answer, .. } => {
+                if let Err(error) = self.outbox_room(std::slice::from_ref(&row)) {
+                    drop(answer.send(Err(error)));
+                    return Ok(());
+                }
+                let result = self.publish(row, now);
+                out.replies.push(Reply::Id(answer, result.as_ref().copied().unwrap_or(0)));
+                result?;
+            }
+            Command::PublishAll { rows, answer, .. } => {
+                if let Err(error) = self.outbox_room(&rows) {
+                    drop(answer.send(Err(error)));
+                    return Ok(());
+                }
+                let ids: Result<Vec<u64>, StoreError> = rows.into_iter().map(|row| self.publish(row, now)).collect();
+                let (ids, failed) = match ids {
+                    Ok(ids) => (ids, None),
+                    Err(error) => (Vec::new(), Some(error)),
+                };
+                out.replies.push(Reply::Ids(answer, ids));
+                failed.map_or(Ok(()), Err)?;
+            }
+            Command::Fate { n, answer } => match self.store.fate(n)? {
+                Some(fate) => out.replies.push(Reply::Fate(answer, fate)),
+                None => drop(answer.send(Err(Error::NoSuchMessage { n }))),
+            },
+            Command::Settled { n, answer } => match self.store.fate(n)? {
+                Some(fate) if fate.is_final() => out.replies.push(Reply::Fate(answer, fate)),
+                Some(_) => self.waiters.wait_for(n, answer),
+                None => drop(answer.send(Err(Error::NoSuchMessage { n }))),
+            },
+            Command::Flush { deadline, answer } => {
+                let until = now.mono_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
+                let lane = self.session.hot().lanes[0];
+                // What was settled in this turn already is not waited for, so it must not be counted down either.
+                let settled_now = self.fx.settled.len();
+                match lane.messages {
+                    0 => out.replies.push(Reply::Flushed(answer, true)),
+                    left => self.waiters.flush(answer, until, lane.next_ord - 1, left, settled_now),
+                }
+            }
+            Command::Subscribe { wish, answer } => {
+                self.step(Input::Subscribe(wish), now)?;
+                out.replies.push(Reply::Done(answer));
+            }
+            Command::Unsubscribe { filter, answer } => {
+                self.step(Input::Unsubscribe(filter), now)?;
+                out.replies.push(Reply::Done(answer));
+            }
+            Command::Consumer { name, filters, answer } => {
+                let cursor = self.consumer(name, filters)?;
+                out.replies.push(Reply::Cursor(answer, cursor));
+            }
+            Command::RemoveConsumer { name, answer } => {
+                if self.store.consumers().iter().all(|consumer| consumer.name != name) {
+                    drop(answer.send(Err(Error::NoSuchConsumer { name })));
+                    return Ok(());
+                }
+                self.store.write(Write::ConsumerRemove { name })?;
+                out.replies.push(Reply::Done(answer));
+            }
+            Command::Done { name, seq, through, answer } => {
+                if seq == 0 || seq >= self.session.hot().next_seq {
+                    drop(answer.send(Err(Error::PositionInvalid { seq, problem: "beyond the messages of this store" })));
+                    return Ok(());
+                }
+                let written = self.store.write(match through {
+                    true => Write::ConsumerDoneThrough { name: name.clone(), seq },
+                    false => Write::ConsumerDone { name: name.clone(), seq },
+                });
+                match written {
+                    Ok(()) => out.replies.push(Reply::Done(answer)),
+                    Err(error) if error.kind == StoreErrorKind::Refused => {
+                        drop(answer.send(Err(Error::Invalid { what: "done", problem: error.text })));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Command::Connect { answer } => {
+                self.step(Input::Connect, now)?;
+                out.replies.push(Reply::Done(answer));
+            }
+            Command::Disconnect { with_will, answer } => {
+                self.step(Input::Disconnect { with_will }, now)?;
+                out.replies.push(Reply::Done(answer));
+            }
+            Command::Close { deadline, answer } => {
+                out.ending = Some((deadline, answer));
+                self.step(Input::Disconnect { with_will: false }, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn consumer(&mut self, name: String, filters: Vec<TopicFilter>) -> Result<u64, StoreError> {
+        let existing = self.store.consumers().into_iter().find(|consumer| consumer.name == name);
+        let Some(existing) = existing else {
+            self.store.write(Write::ConsumerPut { name, filters, cursor: 0 })?;
+            return Ok(0);
+        };
+        // Filters widen what a consumer wants; one that wants everything (no filters) cannot be widened.
+        let mut union = existing.filters.clone();
+        union.extend(filters.into_iter().filter(|filter| !existing.filters.contains(filter)));
+        if !existing.filters.is_empty() && union.len() > existing.filters.len() {
+            self.store.write(Write::ConsumerPut { name, filters: union, cursor: existing.cursor })?;
+        }
+        Ok(existing.cursor)
+    }
+
+    /// A command of a turn that has failed already: it gets the turn's error with all others.
+    fn promise(&mut self, command: Command, out: &mut Outputs) -> Result<(), StoreError> {
+        out.replies.push(match command {
+            Command::Publish { answer, .. } => Reply::Id(answer, 0),
+            Command::PublishAll { answer, .. } => Reply::Ids(answer, Vec::new()),
+            Command::Fate { answer, .. } | Command::Settled { answer, .. } => Reply::Fate(answer, Fate::Unknown),
+            Command::Consumer { answer, .. } => Reply::Cursor(answer, 0),
+            Command::Flush { answer, .. } => Reply::Flushed(answer, false),
+            Command::Subscribe { answer, .. }
+            | Command::Unsubscribe { answer, .. }
+            | Command::RemoveConsumer { answer, .. }
+            | Command::Done { answer, .. }
+            | Command::Connect { answer }
+            | Command::Disconnect { answer, .. } => Reply::Done(answer),
+            Command::Close { deadline, answer } => {
+                out.ending = Some((deadline, answer));
+                return Ok(());
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A client whose store has failed.
+pub(crate) struct Failed {
+    turn: u64,
+    /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
+    store: Option<Store>,
+    waiters: Waiters,
+    options: Arc<Options>,
+}
+
+impl Failed {
+    /// Opens the file again and rebuilds the session from its rows. Says whether the failed commit has happened after
+    /// all (a sync may fail behind a write that arrived: measured).
+    pub(crate) fn reopen(&mut self, wall_ms: i64, seed: u64) -> Result<(Engine, bool), OpenError> {
+        let options = Arc::clone(&self.options);
+        let store = match self.store.take() {
+            Some(store) => store.reopen()?,
+            None => Store::open(&store_options(&options, wall_ms))?,
+        };
+        let happened = store.hot().turn > self.turn;
+        let mut engine = Engine::with_store(options, store, seed)?;
+        engine.waiters = std::mem::take(&mut self.waiters);
+        Ok((engine, happened))
+    }
+}
+
+fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
+    StoreOptions {
+        path: &options.store,
+        durability: options.durability,
+        client_id: options.client_id.as_ref(),
+        first_consumer: &options.first_consumer,
+        wall_ms,
+    }
+}
+
+/// What an app is told of a commit that failed.
+pub(crate) fn publish_error(error: &StoreError) -> PublishError {
+    match error.kind {
+        StoreErrorKind::Full => PublishError::StorageFull,
+        _ => PublishError::Storage { detail: error.text.clone() },
+    }
+}

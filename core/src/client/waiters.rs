@@ -1,0 +1,74 @@
+//! Who waits for the end of which message.
+
+use std::collections::HashMap;
+
+use super::command::{Answer, Reply};
+use crate::model::error::Error;
+use crate::model::event::Fate;
+
+#[derive(Debug)]
+struct Flush {
+    answer: Answer<Result<bool, Error>>,
+    /// `Now::mono_ms` at which the caller gives up.
+    until: i64,
+    through: u64,
+    left: u64,
+    /// Settled entries of the first turn that were counted before this wait began.
+    skip: usize,
+}
+
+/// All waits. Those whose caller has gone are dropped when their turn comes, or when many have piled up.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    messages: HashMap<u64, Vec<Answer<Result<Fate, Error>>>>,
+    flushes: Vec<Flush>,
+    sweep_at: usize,
+}
+
+impl Waiters {
+    /// For the end of one message.
+    pub(crate) fn wait_for(&mut self, n: u64, answer: Answer<Result<Fate, Error>>) {
+        self.messages.entry(n).or_default().push(answer);
+        if self.messages.len() > self.sweep_at.max(1024) {
+            self.messages.retain(|_, answers| {
+                answers.retain(|answer| !answer.is_closed());
+                !answers.is_empty()
+            });
+            self.sweep_at = 2 * self.messages.len();
+        }
+    }
+
+    /// For the end of the `left` messages with a number up to `through`.
+    pub(crate) fn flush(&mut self, answer: Answer<Result<bool, Error>>, until: i64, through: u64, left: u64, skip: usize) {
+        self.flushes.retain(|flush| !flush.answer.is_closed());
+        self.flushes.push(Flush { answer, until, through, left, skip });
+    }
+
+    /// When the first caller gives up.
+    pub(crate) fn deadline(&self) -> Option<i64> {
+        self.flushes.iter().map(|flush| flush.until).min()
+    }
+
+    /// A turn is committed: messages have come to their end, and time has passed.
+    pub(crate) fn settled(&mut self, settled: &[(u64, Fate)], now_ms: i64, replies: &mut Vec<Reply>) {
+        if !self.messages.is_empty() {
+            for (n, fate) in settled {
+                let answers = self.messages.remove(n).unwrap_or_default();
+                replies.extend(answers.into_iter().map(|answer| Reply::Fate(answer, fate.clone())));
+            }
+        }
+        let mut index = 0;
+        while index < self.flushes.len() {
+            let flush = &mut self.flushes[index];
+            let skip = std::mem::take(&mut flush.skip);
+            let ended = settled[skip..].iter().filter(|(n, _)| *n <= flush.through).count() as u64;
+            flush.left = flush.left.saturating_sub(ended);
+            if flush.left == 0 || flush.until <= now_ms {
+                let Flush { answer, left, .. } = self.flushes.swap_remove(index);
+                replies.push(Reply::Flushed(answer, left == 0));
+            } else {
+                index += 1;
+            }
+        }
+    }
+}

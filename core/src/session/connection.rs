@@ -1,0 +1,283 @@
+//! The life of links: when to connect and as whom, keep alive, time-outs, what each refusal means.
+
+use super::backoff::Backoff;
+use crate::model::event::{State, Why};
+use crate::model::reason::ReasonCode;
+use crate::wire::packet::Protocol;
+
+/// How long a broker may take for its CONNACK.
+pub const CONNACK_LIMIT_MS: i64 = 20_000;
+/// How long refused credentials and the like are left alone, unless new ones come.
+pub const REFUSED_WAIT_MS: u64 = 300_000;
+/// A link that lived so long counts as stable.
+const STABLE_MS: i64 = 60_000;
+/// Links cut within this time of their CONNACK, so many in a row, look like two clients with one client id.
+const SHORT_LIFE_MS: i64 = 10_000;
+const SHORT_LIVES: u32 = 5;
+
+/// What the coming CONNECT is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Our session.
+    Session,
+    /// To end a session that is not ours: clean start 1, then away again.
+    EndForeign,
+}
+
+/// Where the link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No link, none asked for.
+    Down,
+    /// Asked for.
+    Opening,
+    /// CONNECT sent.
+    Handshake {
+        /// When to give up.
+        deadline: i64,
+    },
+    /// CONNACK has come.
+    Up(Up),
+    /// Close was asked for; whatever still comes is not heard.
+    Closing,
+}
+
+/// A link on which the session is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Up {
+    /// Its version.
+    pub protocol: Protocol,
+    /// In force, milliseconds; 0: none.
+    pub keep_alive_ms: i64,
+    /// Receive maximum that we announced.
+    pub receive_maximum: u16,
+    /// When it came up.
+    pub since: i64,
+    /// Ping sent and not answered.
+    ping: Option<i64>,
+    /// We answered a PUBREC that we did not know.
+    pub answered_unknown: bool,
+    stable: bool,
+}
+
+/// The connection's policy and timers. Times are `Now::mono_ms`.
+#[derive(Debug)]
+pub struct Connection {
+    /// The app wants to be connected.
+    pub wanted: bool,
+    /// Where the link is.
+    pub phase: Phase,
+    /// What the link is for.
+    pub purpose: Purpose,
+    /// What the link's end will be put down to, if we know better than the network.
+    pub ending: Option<Why>,
+    /// The inbox is full: no link before there is room.
+    pub blocked: bool,
+    /// The last CONNECTs were cut on an answer to an unknown PUBREC: do not answer on the next.
+    pub ignore_unknown: bool,
+    backoff: Backoff,
+    retry_at: Option<i64>,
+    taken_over: bool,
+    attempt: u32,
+    last_in: i64,
+    last_out: i64,
+    short_lives: u32,
+    dances: u32,
+}
+
+/// What the keep alive asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Nothing.
+    Quiet,
+    /// PINGREQ.
+    Ping,
+    /// The link is dead.
+    Dead,
+}
+
+impl Connection {
+    /// Not connected.
+    pub fn new(wanted: bool, backoff: Backoff) -> Self {
+        Self {
+            wanted,
+            phase: Phase::Down,
+            purpose: Purpose::Session,
+            ending: None,
+            blocked: false,
+            ignore_unknown: false,
+            backoff,
+            retry_at: None,
+            taken_over: false,
+            attempt: 0,
+            last_in: 0,
+            last_out: 0,
+            short_lives: 0,
+            dances: 0,
+        }
+    }
+
+    /// The link, if the session is up on it.
+    pub fn up(&self) -> Option<&Up> {
+        match &self.phase {
+            Phase::Up(up) => Some(up),
+            _ => None,
+        }
+    }
+
+    /// The app asks to be connected, or the network has changed: no waiting.
+    pub fn now_please(&mut self) {
+        self.wanted = true;
+        self.taken_over = false;
+        self.retry_at = None;
+    }
+
+    /// Whether a link should be asked for now; then it is marked as asked for.
+    pub fn begin(&mut self, now: i64) -> Option<u32> {
+        let due = self.retry_at.is_none_or(|at| at <= now);
+        if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || !due {
+            return None;
+        }
+        self.retry_at = None;
+        self.phase = Phase::Opening;
+        self.attempt += 1;
+        Some(self.attempt)
+    }
+
+    /// CONNECT was sent.
+    pub fn handshake(&mut self, now: i64) {
+        self.phase = Phase::Handshake { deadline: now + CONNACK_LIMIT_MS };
+        self.last_out = now;
+        self.last_in = now;
+    }
+
+    /// The session is up.
+    pub fn established(&mut self, protocol: Protocol, keep_alive_s: u16, receive_maximum: u16, now: i64) {
+        self.phase = Phase::Up(Up {
+            protocol,
+            keep_alive_ms: i64::from(keep_alive_s) * 1000,
+            receive_maximum,
+            since: now,
+            ping: None,
+            answered_unknown: false,
+            stable: false,
+        });
+        self.attempt = 0;
+        self.dances = 0;
+        self.ending = None;
+    }
+
+    /// Bytes came; a packet may not be whole yet.
+    pub fn heard(&mut self, now: i64) {
+        self.last_in = now;
+    }
+
+    /// A packet was given to the link.
+    pub fn said(&mut self, now: i64) {
+        self.last_out = now;
+    }
+
+    /// PINGRESP.
+    pub fn pong(&mut self) {
+        if let Phase::Up(up) = &mut self.phase {
+            up.ping = None;
+        }
+    }
+
+    /// An acknowledgement came: the link does its work.
+    pub fn moved_ack(&mut self) {
+        self.backoff.moved_ack();
+    }
+
+    /// Whether to ping, or to give up: a dead link is noticed within one and a half keep alives. While other packets
+    /// flow a missing PINGRESP is put up with for longer, for it may stand behind a backlog.
+    pub fn beat(&mut self, now: i64) -> Beat {
+        let Phase::Up(up) = &mut self.phase else { return Beat::Quiet };
+        if !up.stable && now - up.since >= STABLE_MS {
+            up.stable = true;
+            self.backoff.stable();
+        }
+        if up.keep_alive_ms == 0 {
+            return Beat::Quiet;
+        }
+        match up.ping {
+            Some(at) if self.last_in <= at && now - at >= up.keep_alive_ms / 2 => Beat::Dead,
+            Some(at) if now - at >= 3 * up.keep_alive_ms => Beat::Dead,
+            None if now - self.last_in.min(self.last_out) >= up.keep_alive_ms => {
+                up.ping = Some(now);
+                Beat::Ping
+            }
+            _ => Beat::Quiet,
+        }
+    }
+
+    /// When time itself is the next input.
+    pub fn timeout(&self) -> Option<i64> {
+        match &self.phase {
+            Phase::Down if self.wanted && !self.taken_over && !self.blocked => Some(self.retry_at.unwrap_or(i64::MIN)),
+            Phase::Handshake { deadline } => Some(*deadline),
+            Phase::Up(up) => {
+                let stable = (!up.stable).then_some(up.since + STABLE_MS);
+                let beat = (up.keep_alive_ms > 0).then(|| match up.ping {
+                    Some(at) if self.last_in <= at => at + up.keep_alive_ms / 2,
+                    Some(at) => at + 3 * up.keep_alive_ms,
+                    None => self.last_in.min(self.last_out) + up.keep_alive_ms,
+                });
+                [stable, beat].into_iter().flatten().min()
+            }
+            _ => None,
+        }
+    }
+
+    /// Close was asked for, and this is why.
+    pub fn closing(&mut self, why: Why) {
+        self.phase = Phase::Closing;
+        self.ending = Some(why);
+    }
+
+    /// We ended the dance of a foreign session: the next link comes at once, but not for ever.
+    pub fn dance_on(&mut self, next: Purpose) {
+        self.purpose = next;
+        self.dances += 1;
+    }
+
+    /// The link is gone. Says what the app should be told, and whether two clients seem to share one client id.
+    pub fn down(&mut self, why: Why, now: i64, rng: &mut fastrand::Rng) -> (State, bool) {
+        let why = self.ending.take().unwrap_or(why);
+        let was = std::mem::replace(&mut self.phase, Phase::Down);
+        let mut probable_take_over = false;
+        if let Phase::Up(up) = was {
+            let short = matches!(why, Why::Cut(_)) && now - up.since < SHORT_LIFE_MS;
+            self.short_lives = if short { self.short_lives + 1 } else { 0 };
+            probable_take_over = self.short_lives == SHORT_LIVES;
+            self.ignore_unknown = matches!(why, Why::Cut(_)) && up.answered_unknown;
+        }
+        if !self.wanted {
+            return (State::Offline(Why::Asked), false);
+        }
+        if self.taken_over {
+            return (State::TakenOver, false);
+        }
+        if self.blocked {
+            return (State::Offline(Why::InboxFull), false);
+        }
+        let wait = match &why {
+            Why::Asked if self.dances < 4 => 0,
+            Why::Broker(
+                ReasonCode::ClientIdentifierNotValid
+                | ReasonCode::BadUserNameOrPassword
+                | ReasonCode::NotAuthorized
+                | ReasonCode::Banned
+                | ReasonCode::BadAuthenticationMethod,
+            ) => REFUSED_WAIT_MS,
+            _ => self.backoff.next_delay_ms(rng),
+        };
+        self.retry_at = Some(now + wait as i64);
+        (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
+    }
+
+    /// The broker says that another client has the session now (0x8E).
+    pub fn taken_over(&mut self) {
+        self.taken_over = true;
+    }
+}

@@ -1,0 +1,189 @@
+//! CONNECT and CONNACK: whose session is it, what was lost, what the broker allows.
+
+use std::time::Duration;
+
+use super::Session;
+use super::connection::{Phase, Purpose};
+use super::effect::{Effects, Now};
+use super::outbound::LinkLimits;
+use crate::model::event::{Event, State, Why};
+use crate::model::message::QoS;
+use crate::model::options::{ForeignSession, Version};
+use crate::model::reason::ReasonCode;
+use crate::model::writes::Write;
+use crate::wire::packet::{ConnAck, Connect, Disconnect, Packet, Protocol};
+
+impl Session {
+    pub(super) fn wanted_protocol(&self) -> Protocol {
+        match (self.options.version, self.row.protocol) {
+            (Version::V311, _) | (Version::Auto, Some(4)) => Protocol::V4,
+            _ => Protocol::V5,
+        }
+    }
+
+    fn persistent(&self) -> bool {
+        !self.options.session_expiry.is_zero()
+    }
+
+    /// First input ever: does the session on disk still belong to this client id, protocol and broker?
+    pub(super) fn start(&mut self, now: Now, fx: &mut Effects) {
+        let broker = self.options.broker.as_ref().map(ToString::to_string);
+        let other_broker = broker.is_some() && self.row.broker.is_some() && broker != self.row.broker;
+        let version = match self.options.version {
+            Version::V311 => Some(4),
+            Version::V5 => Some(5),
+            Version::Auto if other_broker => None,
+            Version::Auto => self.row.protocol,
+        };
+        let other_protocol = version.is_some() && self.row.protocol.is_some() && version != self.row.protocol;
+        let before = self.row.clone();
+        if (other_broker || other_protocol) && self.row.established {
+            self.lose_session(now, fx);
+            self.row.established = false;
+        }
+        self.row.protocol = version;
+        if broker.is_some() {
+            self.row.broker = broker;
+        }
+        if self.row != before {
+            fx.writes.push(Write::Session(Box::new(self.row.clone())));
+        }
+        if self.row.broker.is_none() {
+            fx.events.push(Event::State(State::Offline(Why::NoBroker)));
+        }
+        let (out, mut cx) = self.outbound(now, fx);
+        out.ask_expired(&mut cx);
+    }
+
+    pub(super) fn link_up(&mut self, now: Now, fx: &mut Effects) {
+        if self.conn.phase != Phase::Opening {
+            return;
+        }
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
+        fx.sends.push(Packet::Connect(Box::new(Connect {
+            protocol: self.wanted_protocol(),
+            client_id: self.row.client_id.clone(),
+            clean_start: self.conn.purpose == Purpose::EndForeign || !self.persistent(),
+            keep_alive: u16::try_from(seconds(self.options.keep_alive)).unwrap_or(u16::MAX),
+            session_expiry: match self.conn.purpose {
+                Purpose::EndForeign => 0,
+                Purpose::Session => u32::try_from(seconds(self.options.session_expiry)).unwrap_or(u32::MAX),
+            },
+            receive_maximum,
+            maximum_packet_size: Some(self.options.max_packet),
+            credentials: self.options.credentials.clone(),
+            will: self.options.will.clone().filter(|_| self.conn.purpose == Purpose::Session),
+        })));
+        self.conn.handshake(now.mono_ms);
+    }
+
+    pub(super) fn connack(&mut self, ack: ConnAck, now: Now, fx: &mut Effects) {
+        let asked = self.wanted_protocol();
+        if ack.reason.is_failure() {
+            return self.refused(&ack, asked, now, fx);
+        }
+        let clean = self.conn.purpose == Purpose::EndForeign || !self.persistent();
+        if ack.session_present && clean {
+            let text = "session present although a clean start was asked for [3.2.2-4]".to_owned();
+            return self.violation(ReasonCode::ProtocolError, text, fx);
+        }
+        if self.conn.purpose == Purpose::EndForeign {
+            return self.leave(Purpose::Session, fx);
+        }
+        let adopt = self.options.foreign_session == ForeignSession::Adopt;
+        let ours = self.row.established || self.row.client_id_random || adopt;
+        if ack.session_present && !ours {
+            // Its packet identifiers are not ours: one of our messages could be swallowed as a repeat (measured).
+            return self.leave(Purpose::EndForeign, fx);
+        }
+        // A non-persistent session is never `established`, yet leaves state behind that belonged to its link.
+        let state = self.out.has_session_state() || self.inb.has_session_state() || self.subs.granted_in(self.row.session_epoch);
+        if !ack.session_present && (self.row.established || state) {
+            self.lose_session(now, fx);
+        }
+        self.accepted(&ack, asked, now, fx);
+    }
+
+    /// DISCONNECT and come again at once for the next step.
+    fn leave(&mut self, next: Purpose, fx: &mut Effects) {
+        fx.sends.push(Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
+        self.conn.dance_on(next);
+        self.close(Why::Asked, fx);
+    }
+
+    fn refused(&mut self, ack: &ConnAck, asked: Protocol, now: Now, fx: &mut Effects) {
+        let auto = self.options.version == Version::Auto;
+        if ack.reason == ReasonCode::UnsupportedProtocolVersion && asked == Protocol::V5 && auto {
+            if self.row.established {
+                self.lose_session(now, fx);
+                self.row.established = false;
+            }
+            self.row.protocol = Some(4);
+            fx.writes.push(Write::Session(Box::new(self.row.clone())));
+            self.conn.dance_on(self.conn.purpose);
+            return self.close(Why::Asked, fx);
+        }
+        if let Some(server) = &ack.properties.server_reference {
+            let text = format!("the broker names another server: {server}; it is not followed by itself");
+            fx.events.push(Event::Warning { code: "redirect", text });
+        }
+        self.close(Why::Broker(ack.reason), fx);
+    }
+
+    fn accepted(&mut self, ack: &ConnAck, protocol: Protocol, now: Now, fx: &mut Effects) {
+        let announced = &ack.properties;
+        let asked_keep_alive = u16::try_from(self.options.keep_alive.as_secs_f64().ceil() as u64).unwrap_or(u16::MAX);
+        let asked_expiry = u32::try_from(self.options.session_expiry.as_secs()).unwrap_or(u32::MAX);
+        if let Some(assigned) = &announced.assigned_client_id {
+            self.row.client_id.clone_from(assigned);
+        }
+        self.row.established = self.persistent();
+        self.row.protocol = Some(if protocol == Protocol::V5 { 5 } else { 4 });
+        self.row.session_present = Some(ack.session_present);
+        self.row.last_connect_ms = Some(now.wall_ms);
+        self.row.expiry_granted_s = (protocol == Protocol::V5).then(|| announced.session_expiry.unwrap_or(asked_expiry));
+        fx.writes.push(Write::Session(Box::new(self.row.clone())));
+        self.hot.last_contact_ms = now.wall_ms;
+        self.metrics.connects += 1;
+
+        let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
+        self.was_full = false;
+        let keep_alive = announced.server_keep_alive.unwrap_or(asked_keep_alive);
+        self.conn.established(protocol, keep_alive, receive_maximum, now.mono_ms);
+        fx.events.push(Event::State(State::Online { session_present: ack.session_present }));
+
+        let window = usize::from(self.options.inflight.min(announced.receive_maximum.unwrap_or(u16::MAX)));
+        let limits = LinkLimits {
+            protocol,
+            window,
+            window_qos2: match protocol {
+                Protocol::V5 => window,
+                Protocol::V4 => usize::from(self.options.inflight_qos2),
+            },
+            max_qos: announced.maximum_qos.and_then(QoS::from_number).unwrap_or(QoS::ExactlyOnce),
+            retain: announced.retain_available.unwrap_or(true),
+            max_packet: announced.maximum_packet_size.map_or(usize::MAX, |bytes| bytes as usize),
+        };
+        let ids_available = announced.subscription_ids_available.unwrap_or(true);
+        self.inb.connected();
+        self.out.connected(limits, &self.hot, fx);
+        self.subs.connected(ack.session_present, ids_available, self.row.session_epoch, fx);
+        let (out, mut cx) = self.outbound(now, fx);
+        out.pump(&mut cx);
+    }
+
+    /// The broker has lost the session, or it is not the one we had: one transaction forgets what belonged to it and
+    /// keeps what is ours (P8) [3.2.2-5].
+    fn lose_session(&mut self, now: Now, fx: &mut Effects) {
+        let old_epoch = self.row.session_epoch;
+        self.subs.session_lost(old_epoch, self.hot.last_contact_ms, self.hot.next_seq - 1, fx);
+        self.inb.session_lost();
+        let sent_through = self.out.session_lost(&mut self.hot);
+        self.row.session_epoch += 1;
+        self.row.pid_salt = u64::from(self.rng.u32(..));
+        fx.writes.push(Write::SessionLost { sent_through });
+        fx.writes.push(Write::Session(Box::new(self.row.clone())));
+        fx.events.push(Event::SessionLost { at_ms: now.wall_ms });
+    }
+}

@@ -1,0 +1,212 @@
+//! Received messages: stored before they are acknowledged (P2, P3, P4), and held back when there is no room.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::outbound::{Context, Violation};
+use crate::model::message::QoS;
+use crate::model::options::Limit;
+use crate::model::reason::ReasonCode;
+use crate::model::rows::InboxRow;
+use crate::model::writes::Write;
+use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
+
+/// Payloads that may wait in memory for room; beyond it they are forgotten and the link is closed.
+const HELD_BYTES: usize = 8 << 20;
+
+/// An unanswered packet: answers leave in the order of arrival [4.6.0-2], so the whole suffix waits.
+#[derive(Debug)]
+enum Held {
+    Message(PublishPacket),
+    /// A QoS 2 message that is stored already; only its PUBREC waits.
+    Answer(u16),
+}
+
+/// The incoming side of the session.
+#[derive(Debug)]
+pub struct Inbound {
+    /// QoS 2 identifiers stored and not yet released.
+    received: HashSet<u16>,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    limit: Limit,
+    /// QoS 1 messages of this turn: their acknowledgements have not left yet.
+    in_turn: usize,
+    /// Identifiers that were open when the link came up: a new link's quota does not count them.
+    carried: usize,
+}
+
+/// What the connection has to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Nothing.
+    Enough,
+    /// No room: removing done messages may help.
+    Wanted,
+    /// Too much is held back: close, and come back when there is room.
+    Overflow,
+    /// A QoS 0 message was dropped.
+    Dropped,
+}
+
+impl Inbound {
+    /// Rebuilt from the rows.
+    pub fn new(received: impl IntoIterator<Item = u16>, limit: Limit) -> Self {
+        Self { received: received.into_iter().collect(), held: VecDeque::new(), held_bytes: 0, limit, in_turn: 0, carried: 0 }
+    }
+
+    /// A turn begins: what the last one acknowledged has left.
+    pub fn begin_turn(&mut self) {
+        self.in_turn = 0;
+    }
+
+    /// The session is up on a new link.
+    pub fn connected(&mut self) {
+        self.carried = self.received.len();
+    }
+
+    /// The link is gone: what was held back will be delivered again.
+    pub fn disconnected(&mut self) {
+        self.held.clear();
+        self.held_bytes = 0;
+    }
+
+    /// The broker has lost the session: its packet identifiers mean nothing any more [3.2.2-5].
+    pub fn session_lost(&mut self) {
+        self.received.clear();
+        self.disconnected();
+    }
+
+    /// Whether QoS 2 identifiers are open.
+    pub fn has_session_state(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// Whether something waits for room.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    fn fits(&self, bytes: u64, cx: &Context<'_>) -> bool {
+        cx.hot.inbox_messages < self.limit.messages && cx.hot.inbox_bytes + bytes <= self.limit.bytes
+    }
+
+    /// PUBLISH.
+    ///
+    /// # Errors
+    /// More unacknowledged messages than our receive maximum (MQTT 5).
+    pub fn publish(
+        &mut self,
+        packet: PublishPacket,
+        protocol: Protocol,
+        receive_maximum: u16,
+        cx: &mut Context<'_>,
+    ) -> Result<Room, Violation> {
+        let bytes = (packet.topic.as_str().len() + packet.payload.len()) as u64;
+        if packet.qos == QoS::AtMostOnce {
+            if self.is_holding() || !self.fits(bytes, cx) {
+                cx.metrics.dropped_in += 1;
+                return Ok(Room::Dropped);
+            }
+            self.store(packet, cx);
+            return Ok(Room::Enough);
+        }
+        let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains(&packet.pid);
+        let open = self.received.len() + self.held.len() + self.in_turn;
+        if protocol == Protocol::V5 && !repeated && open >= usize::from(receive_maximum) + self.carried {
+            return Err(Violation(ReasonCode::ReceiveMaximumExceeded, "more PUBLISHes than our receive maximum [3.3.4-9]"));
+        }
+        if self.is_holding() || !repeated && !self.fits(bytes, cx) {
+            return Ok(self.hold(packet, repeated));
+        }
+        self.accept(packet, cx);
+        Ok(Room::Enough)
+    }
+
+    fn hold(&mut self, packet: PublishPacket, repeated: bool) -> Room {
+        let again = self.held.iter().any(|held| match held {
+            Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
+            Held::Answer(pid) => *pid == packet.pid,
+        });
+        if again && packet.qos == QoS::ExactlyOnce {
+            return Room::Wanted;
+        }
+        if repeated {
+            self.held.push_back(Held::Answer(packet.pid));
+            return Room::Wanted;
+        }
+        self.held_bytes += packet.topic.as_str().len() + packet.payload.len();
+        self.held.push_back(Held::Message(packet));
+        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Wanted }
+    }
+
+    /// There may be room again: stores and answers what was held back, in order.
+    pub fn room(&mut self, cx: &mut Context<'_>) -> Room {
+        while let Some(held) = self.held.pop_front() {
+            match held {
+                Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
+                Held::Message(packet) => {
+                    let bytes = packet.topic.as_str().len() + packet.payload.len();
+                    if !self.fits(bytes as u64, cx) {
+                        self.held.push_front(Held::Message(packet));
+                        return Room::Wanted;
+                    }
+                    self.held_bytes -= bytes;
+                    self.accept(packet, cx);
+                }
+            }
+        }
+        Room::Enough
+    }
+
+    /// Whether a message of some size would be stored now.
+    pub fn has_room(&self, cx: &Context<'_>) -> bool {
+        self.fits(0, cx)
+    }
+
+    fn accept(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {
+        let (pid, qos) = (packet.pid, packet.qos);
+        if qos == QoS::AtLeastOnce {
+            // DUP is a hint only: a redelivery may not be suppressed [4.3.2-5].
+            self.store(packet, cx);
+            self.in_turn += 1;
+            cx.fx.sends.push(Packet::PubAck(Ack::ok(pid)));
+            return;
+        }
+        if self.received.insert(pid) {
+            self.store(packet, cx);
+            cx.fx.writes.push(Write::ReceivedQos2(pid));
+        }
+        cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+    }
+
+    fn store(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {
+        let row = InboxRow {
+            seq: cx.hot.next_seq,
+            topic: packet.topic,
+            payload: packet.payload,
+            props: packet.props,
+            qos: packet.qos,
+            retain: packet.retain,
+            dup: packet.dup,
+            received_ms: cx.now.wall_ms,
+        };
+        cx.hot.next_seq += 1;
+        cx.hot.inbox_messages += 1;
+        cx.hot.inbox_bytes += row.size();
+        cx.metrics.received += 1;
+        cx.fx.writes.push(Write::InboxInsert(row));
+    }
+
+    /// PUBREL: the identifier is free again; PUBCOMP leaves after the commit that says so.
+    pub fn pubrel(&mut self, pid: u16, protocol: Protocol, cx: &mut Context<'_>) {
+        let known = self.received.remove(&pid);
+        if known {
+            cx.fx.writes.push(Write::ForgetQos2(pid));
+        }
+        let reason = match known || protocol == Protocol::V4 {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
+        };
+        cx.fx.sends.push(Packet::PubComp(Ack { pid, reason }));
+    }
+}

@@ -1,0 +1,230 @@
+//! Subscriptions: durable wishes, and what the broker has granted in this session (P8).
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::effect::{Effects, Now};
+use super::outbound::Violation;
+use super::packet_ids::REQUESTS;
+use crate::model::event::{Event, Gap, GapCause};
+use crate::model::message::{QoS, Subscription};
+use crate::model::reason::ReasonCode;
+use crate::model::rows::{OpenGap, SubscriptionRow};
+use crate::model::topic::TopicFilter;
+use crate::model::writes::Write;
+use crate::wire::packet::{Packet, SubAck, Subscribe, Unsubscribe};
+
+/// One request on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Request {
+    Subscribe(Subscription),
+    Unsubscribe(TopicFilter),
+}
+
+/// All wishes, and the requests on the wire.
+#[derive(Debug, Default)]
+pub struct Subscriptions {
+    rows: BTreeMap<TopicFilter, SubscriptionRow>,
+    pending: HashMap<u16, Request>,
+    /// Refused on this link: not asked again before the next.
+    refused: Vec<TopicFilter>,
+    next: u64,
+    up: bool,
+    ids_available: bool,
+    /// Gaps that close when their subscription is granted again.
+    gaps: BTreeMap<TopicFilter, OpenGap>,
+}
+
+impl Subscriptions {
+    /// Rebuilt from the rows; `gaps` are the open ones.
+    pub fn new(rows: Vec<SubscriptionRow>, gaps: Vec<OpenGap>) -> Self {
+        let lost = gaps.into_iter().filter(|gap| gap.cause == GapCause::SessionLost);
+        Self {
+            rows: rows.into_iter().map(|row| (row.wish.filter.clone(), row)).collect(),
+            gaps: lost.map(|gap| (gap.filter.clone(), gap)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether anything was granted in this epoch.
+    pub fn granted_in(&self, epoch: u64) -> bool {
+        self.rows.values().any(|row| row.granted.is_some_and(|(_, granted)| granted == epoch))
+    }
+
+    /// The app wants this.
+    pub fn subscribe(&mut self, wish: Subscription, epoch: u64, fx: &mut Effects) {
+        if let Some(row) = self.rows.get(&wish.filter)
+            && row.wanted
+            && row.wish == wish
+        {
+            if let (true, Some((qos, granted))) = (self.up, row.granted)
+                && granted == epoch
+            {
+                fx.events.push(Event::Subscribed { filter: wish.filter, qos });
+            } else {
+                self.refused.retain(|filter| *filter != wish.filter);
+                self.pump(epoch, fx);
+            }
+            return;
+        }
+        self.refused.retain(|filter| *filter != wish.filter);
+        let row = SubscriptionRow { wish, wanted: true, granted: None };
+        fx.writes.push(Write::Subscription(row.clone()));
+        self.rows.insert(row.wish.filter.clone(), row);
+        self.pump(epoch, fx);
+    }
+
+    /// The app no longer wants this.
+    pub fn unsubscribe(&mut self, filter: TopicFilter, epoch: u64, fx: &mut Effects) {
+        let Some(row) = self.rows.get_mut(&filter) else {
+            fx.events.push(Event::Unsubscribed { filter });
+            return;
+        };
+        row.wanted = false;
+        fx.writes.push(Write::Subscription(row.clone()));
+        self.refused.retain(|refused| *refused != filter);
+        self.pump(epoch, fx);
+    }
+
+    /// The session is up. `resumed`: the broker still has it, and with it the grants.
+    pub fn connected(&mut self, resumed: bool, ids_available: bool, epoch: u64, fx: &mut Effects) {
+        self.up = true;
+        self.ids_available = ids_available;
+        self.pending.clear();
+        self.refused.clear();
+        if !resumed {
+            let gone: Vec<_> = self.rows.values().filter(|row| !row.wanted).map(|row| row.wish.filter.clone()).collect();
+            for filter in gone {
+                self.forget(filter, fx);
+            }
+        }
+        for row in self.rows.values().filter(|row| row.wanted) {
+            if let Some((qos, granted)) = row.granted
+                && granted == epoch
+            {
+                fx.events.push(Event::Subscribed { filter: row.wish.filter.clone(), qos });
+            }
+        }
+        self.pump(epoch, fx);
+    }
+
+    /// The link is gone; requests on it are made again on the next.
+    pub fn disconnected(&mut self) {
+        self.up = false;
+        self.pending.clear();
+    }
+
+    /// The broker has lost the session: a gap opens for everything that was granted in it.
+    pub fn session_lost(&mut self, old_epoch: u64, from_ms: i64, after_seq: u64, fx: &mut Effects) {
+        self.disconnected();
+        for (filter, row) in &self.rows {
+            if row.wanted && row.granted.is_some_and(|(_, epoch)| epoch == old_epoch) && !self.gaps.contains_key(filter) {
+                let (filter, cause) = (filter.clone(), GapCause::SessionLost);
+                self.gaps.insert(filter.clone(), OpenGap { filter: filter.clone(), cause, from_ms, after_seq });
+                fx.writes.push(Write::GapOpen { filter, cause, from_ms, after_seq });
+            }
+        }
+    }
+
+    /// SUBACK and UNSUBACK.
+    ///
+    /// # Errors
+    /// It does not fit its request.
+    pub fn acknowledged(&mut self, ack: &SubAck, unsubscribe: bool, epoch: u64, now: Now, fx: &mut Effects) -> Result<bool, Violation> {
+        let Some(request) = self.pending.get(&ack.pid) else { return Ok(false) };
+        if unsubscribe != matches!(request, Request::Unsubscribe(_)) {
+            return Err(Violation(ReasonCode::ProtocolError, "SUBACK and UNSUBACK mixed up [3.8.4-2]"));
+        }
+        // A 3.1.1 UNSUBACK has no reasons.
+        if ack.reasons.len() != 1 && !(unsubscribe && ack.reasons.is_empty()) {
+            return Err(Violation(ReasonCode::ProtocolError, "SUBACK with a wrong number of reasons [3.8.4-6]"));
+        }
+        match self.pending.remove(&ack.pid) {
+            Some(Request::Subscribe(wish)) => self.granted(&wish, ack.reasons[0], epoch, now, fx),
+            Some(Request::Unsubscribe(filter)) => match self.rows.get_mut(&filter) {
+                Some(row) if row.wanted => {
+                    // Wanted again meanwhile: the broker has forgotten it, so ask anew.
+                    row.granted = None;
+                    fx.writes.push(Write::Subscription(row.clone()));
+                }
+                Some(_) => self.forget(filter, fx),
+                None => {}
+            },
+            None => {}
+        }
+        self.pump(epoch, fx);
+        Ok(true)
+    }
+
+    fn granted(&mut self, wish: &Subscription, reason: ReasonCode, epoch: u64, now: Now, fx: &mut Effects) {
+        let filter = wish.filter.clone();
+        let Some(row) = self.rows.get_mut(&filter) else { return };
+        if !row.wanted || row.wish != *wish {
+            return;
+        }
+        let Some(qos) = QoS::from_number(reason.code()) else {
+            self.refused.push(filter.clone());
+            fx.events.push(Event::SubscribeRefused { filter, reason });
+            return;
+        };
+        row.granted = Some((qos, epoch));
+        fx.writes.push(Write::Subscription(row.clone()));
+        fx.events.push(Event::Subscribed { filter: filter.clone(), qos });
+        if let Some(gap) = self.gaps.remove(&filter) {
+            fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: now.wall_ms });
+            fx.events.push(Event::Gap(Gap {
+                filters: vec![filter],
+                cause: GapCause::SessionLost,
+                from_ms: gap.from_ms,
+                to_ms: Some(now.wall_ms),
+                after_seq: gap.after_seq,
+            }));
+        }
+    }
+
+    fn forget(&mut self, filter: TopicFilter, fx: &mut Effects) {
+        self.rows.remove(&filter);
+        if self.gaps.remove(&filter).is_some() {
+            // Nobody waits for it any more: what is missing is known up to now, so the record stays as it is.
+            tracing::debug!("a gap stays open: its subscription was given up");
+        }
+        fx.writes.push(Write::SubscriptionGone(filter.clone()));
+        fx.events.push(Event::Unsubscribed { filter });
+    }
+
+    /// Asks for everything that is not as it should be, one filter a packet, as far as identifiers go.
+    fn pump(&mut self, epoch: u64, fx: &mut Effects) {
+        if !self.up {
+            return;
+        }
+        for (filter, row) in &self.rows {
+            if self.pending.len() as u64 >= REQUESTS.count() {
+                return;
+            }
+            let granted = row.granted.is_some_and(|(_, granted)| granted == epoch);
+            let on_wire = self.pending.values().any(|request| match request {
+                Request::Subscribe(wish) => wish.filter == *filter,
+                Request::Unsubscribe(pending) => pending == filter,
+            });
+            if on_wire || row.wanted && (granted || self.refused.contains(filter)) {
+                continue;
+            }
+            let mut pid = REQUESTS.pid(self.next, 0);
+            while self.pending.contains_key(&pid) {
+                self.next += 1;
+                pid = REQUESTS.pid(self.next, 0);
+            }
+            self.next += 1;
+            if row.wanted {
+                let mut wish = row.wish.clone();
+                if !self.ids_available {
+                    wish.id = None;
+                }
+                fx.sends.push(Packet::Subscribe(Subscribe { pid, wish }));
+                self.pending.insert(pid, Request::Subscribe(row.wish.clone()));
+            } else {
+                fx.sends.push(Packet::Unsubscribe(Unsubscribe { pid, filter: filter.clone() }));
+                self.pending.insert(pid, Request::Unsubscribe(filter.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How values stand in columns: flags, properties, topics.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use rusqlite::Row;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use crate::model::message::{Properties, QoS};
+use crate::model::rows::{OutboxRow, props_size};
+use crate::model::topic::TopicName;
+
+const QOS: i64 = 3;
+const RETAIN: i64 = 4;
+/// Outbox: downgrade. Inbox: dup.
+const THIRD: i64 = 8;
+/// Outbox: maybe_dup.
+pub(super) const MAYBE_DUP: i64 = 16;
+
+/// The version stands first, so that a store written today is read by whatever comes.
+#[derive(Serialize, Deserialize)]
+enum StoredProps<'a> {
+    V1(Cow<'a, Properties>),
+}
+
+/// SQLite has no unsigned integers; ours stay below 2^63.
+pub(super) const fn int(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+pub(super) fn flags(qos: QoS, retain: bool, third: bool, maybe_dup: bool) -> i64 {
+    i64::from(qos.number())
+        | if retain { RETAIN } else { 0 }
+        | if third { THIRD } else { 0 }
+        | if maybe_dup { MAYBE_DUP } else { 0 }
+}
+
+/// The parts of a flags column.
+pub(super) struct Flags {
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) third: bool,
+    pub(super) maybe_dup: bool,
+}
+
+impl Flags {
+    pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Self, StoreError> {
+        let bits: i64 = row.get(column)?;
+        Ok(Self {
+            qos: QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?,
+            retain: bits & RETAIN != 0,
+            third: bits & THIRD != 0,
+            maybe_dup: bits & MAYBE_DUP != 0,
+        })
+    }
+}
+
+/// None, which takes no room, when nothing is set.
+pub(super) fn encode_props(props: Option<&Properties>) -> Result<Option<Vec<u8>>, StoreError> {
+    match props {
+        Some(props) if !props.is_empty() => postcard::to_stdvec(&StoredProps::V1(Cow::Borrowed(props)))
+            .map(Some)
+            .map_err(|_| StoreError::new(super::StoreErrorKind::Other, "properties cannot be encoded")),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn read_props(row: &Row<'_>, column: usize) -> Result<Option<Box<Properties>>, StoreError> {
+    let Some(bytes) = row.get_ref(column)?.as_blob_or_null().map_err(|_| StoreError::corrupt("props"))? else {
+        return Ok(None);
+    };
+    let StoredProps::V1(props) = postcard::from_bytes(bytes).map_err(|_| StoreError::corrupt("props"))?;
+    Ok(Some(Box::new(props.into_owned())))
+}
+
+pub(super) fn read_text<'r>(row: &'r Row<'_>, column: usize, what: &'static str) -> Result<&'r str, StoreError> {
+    row.get_ref(column)?.as_str().map_err(|_| StoreError::corrupt(what))
+}
+
+pub(super) fn read_topic(row: &Row<'_>, column: usize) -> Result<TopicName, StoreError> {
+    TopicName::new(read_text(row, column, "topic")?).map_err(|_| StoreError::corrupt("topic"))
+}
+
+pub(super) fn read_payload(row: &Row<'_>, column: usize) -> Result<Bytes, StoreError> {
+    let payload = row.get_ref(column)?.as_blob().map_err(|_| StoreError::corrupt("payload"))?;
+    Ok(Bytes::copy_from_slice(payload))
+}
+
+pub(super) fn read_u64(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}
+
+/// What `OutboxRow::size` and `InboxRow::size` say, from the byte counts of topic and payload and from the properties.
+pub(super) fn read_size(row: &Row<'_>, bytes: usize, props: usize) -> Result<u64, StoreError> {
+    let props = read_props(row, props)?.map_or(0, |props| props_size(&props));
+    Ok(read_u64(row, bytes)? + props as u64)
+}
+
+/// Columns: id, topic, payload, props, flags, expires_ms. `last` spares the copy when topics repeat.
+pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result<OutboxRow, StoreError> {
+    let text = read_text(row, 1, "topic")?;
+    let topic = match last {
+        Some(topic) if topic.as_str() == text => topic.clone(),
+        _ => last.insert(read_topic(row, 1)?).clone(),
+    };
+    let flags = Flags::read(row, 4)?;
+    Ok(OutboxRow {
+        id: read_u64(row, 0)?,
+        topic,
+        payload: read_payload(row, 2)?,
+        props: read_props(row, 3)?,
+        qos: flags.qos,
+        retain: flags.retain,
+        expires_ms: row.get(5)?,
+        maybe_dup: flags.maybe_dup,
+        downgrade: flags.third,
+    })
+}

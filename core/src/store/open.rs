@@ -1,0 +1,382 @@
+//! Opening: nothing is touched before it is known to be a store of ours that nobody else drives.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use super::Store;
+use super::consumers::{Consumers, encode_filters};
+use super::error::{StoreError, StoreErrorKind};
+use super::lock::{DriverLock, beside};
+use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
+use super::session_row::{read_hot, read_session};
+use super::topics::Topics;
+use super::writer::{Inserts, Staged, write_hot};
+use crate::model::error::OpenError;
+use crate::model::options::Durability;
+use crate::model::rows::Hot;
+use crate::model::topic::ClientId;
+
+/// 3.51.3: earlier ones lose data when two connections reset the log at once.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// How long a lock that another program holds is waited for.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(windows) { 2_000 } else { 250 });
+/// So many numbers are skipped when commits may have been lost.
+const SKIP: u64 = 65_536;
+/// Prepared statements kept; there are about 50.
+const STATEMENTS: usize = 96;
+
+/// What a store is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions<'a> {
+    /// The store's file; its folder is made if missing.
+    pub path: &'a Path,
+    /// When a commit counts as done.
+    pub durability: Durability,
+    /// None: the store's own; a new store makes a random one.
+    pub client_id: Option<&'a ClientId>,
+    /// The consumer that a new store begins with.
+    pub first_consumer: &'a str,
+    /// Wall clock, for a new store.
+    pub wall_ms: i64,
+}
+
+impl Store {
+    /// Takes the driver lock and opens the store, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        let path = locate(options.path, true)?;
+        inspect(&path)?;
+        let lock = DriverLock::take(&path)?;
+        // Only now nobody else can be making it.
+        if is_new(&path)? {
+            create(&path, options)?;
+        }
+        let connection = connect(&path)?;
+        let stored: String = connection
+            .query_row("SELECT client_id FROM session", [], |row| row.get(0))
+            .map_err(|error| StoreError::from(error).at_open(&path))?;
+        if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
+            return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
+        }
+        Self::start(connection, path, options.durability, lock)
+    }
+
+    /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
+    /// then tells whether that commit happened after all. What was not committed is gone.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then the lock is free.
+    pub fn reopen(self) -> Result<Self, OpenError> {
+        let Self { connection, path, durability, lock, .. } = self;
+        drop(connection);
+        if is_new(&path)? {
+            return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
+        }
+        inspect(&path)?;
+        let connection = connect(&path)?;
+        Self::start(connection, path, durability, lock)
+    }
+
+    /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
+    ///
+    /// # Errors
+    /// The store's; it is closed all the same.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        if self.in_turn || self.broken {
+            return Ok(());
+        }
+        if self.durability == Durability::ProcessKill {
+            self.set_full_sync(true)?;
+            self.connection.execute("UPDATE session SET clean = 1", [])?;
+        }
+        self.maintain(true)
+    }
+
+    fn start(
+        connection: Connection,
+        path: PathBuf,
+        durability: Durability,
+        lock: DriverLock,
+    ) -> Result<Self, OpenError> {
+        let read = || -> Result<_, StoreError> {
+            let hot = settle_boot(&connection, durability)?;
+            let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
+            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
+        };
+        let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
+        let mut store = Self {
+            connection,
+            inserts: Inserts::new(),
+            topics: Topics::new(),
+            consumers,
+            staged: Staged::default(),
+            in_turn: false,
+            broken: false,
+            hot,
+            session,
+            verdicts: None,
+            any_released,
+            synced: hot,
+            full_sync: true,
+            durability,
+            path,
+            lock,
+        };
+        let ready = store.set_full_sync(durability == Durability::PowerLoss);
+        ready.map_err(|error| error.at_open(&store.path))?;
+        Ok(store)
+    }
+}
+
+pub(super) fn unavailable(path: &Path, detail: String) -> OpenError {
+    OpenError::StoreUnavailable { path: path.to_owned(), detail }
+}
+
+pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
+    OpenError::NotAStore { path: path.to_owned(), what: what.to_owned() }
+}
+
+/// The canonical path: two names of one store must lead to one lock.
+pub(super) fn locate(path: &Path, make_folder: bool) -> Result<PathBuf, OpenError> {
+    let system = |error: io::Error| unavailable(path, format!("{error}; check the path and its permissions"));
+    match fs::canonicalize(path) {
+        Ok(path) => return Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && make_folder => {}
+        Err(error) => return Err(system(error)),
+    }
+    let name = path.file_name().ok_or_else(|| not_a_store(path, "not the name of a file"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(system)?;
+    Ok(fs::canonicalize(folder).map_err(system)?.join(name))
+}
+
+pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(unavailable(path, error.to_string())),
+    }
+}
+
+/// Refuses what is not ours or cannot be written, without touching it.
+fn inspect(path: &Path) -> Result<(), OpenError> {
+    if let Some(folder) = path.parent()
+        && fs::metadata(folder).is_ok_and(|found| found.permissions().readonly())
+    {
+        return Err(unavailable(path, "its folder is read-only; make it writable, or use another one".to_owned()));
+    }
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unavailable(path, error.to_string())),
+    };
+    if found.is_file() && found.permissions().readonly() {
+        return Err(unavailable(path, "the file is read-only; make it writable".to_owned()));
+    }
+    if found.is_file() && found.len() == 0 {
+        return Ok(());
+    }
+    recognise(path)
+}
+
+/// Refuses what is not a store, or one of a newer version. Reads without locks: even opening a foreign file in the
+/// ordinary way would make files beside it.
+pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
+    let found = fs::metadata(path).map_err(|error| unavailable(path, error.to_string()))?;
+    if found.is_dir() {
+        return Err(not_a_store(path, "a folder"));
+    }
+    // A pipe would be waited for.
+    if !found.is_file() {
+        return Err(not_a_store(path, "not an ordinary file"));
+    }
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let read = || -> rusqlite::Result<(u32, u32)> {
+        let connection = Connection::open_with_flags(&uri, flags)?;
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|n| n as u32);
+        Ok((pragma("application_id")?, pragma("user_version")?))
+    };
+    match read() {
+        Ok((APPLICATION_ID, version)) if version > SCHEMA_VERSION => Err(too_new(path, version)),
+        Ok((APPLICATION_ID, _)) => Ok(()),
+        Ok(_) => Err(not_a_store(path, "an SQLite file of another program")),
+        Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::NotADatabase => {
+            Err(not_a_store(path, "a file of something else, not SQLite"))
+        }
+        Err(error) => Err(StoreError::from(error).at_open(path)),
+    }
+}
+
+pub(super) fn too_new(path: &Path, found: u32) -> OpenError {
+    OpenError::StoreTooNew { path: path.to_owned(), found, known: SCHEMA_VERSION }
+}
+
+pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        let found = rusqlite::version();
+        return Err(unavailable(path, format!("SQLite {found} is linked, 3.51.3 or later is needed; rebuild with it")));
+    }
+    Ok(())
+}
+
+/// Makes the store under another name and renames it when it is whole: a kill in between leaves nothing half made.
+fn create(path: &Path, options: &StoreOptions<'_>) -> Result<(), OpenError> {
+    check_sqlite(path)?;
+    let fresh = beside(path, "-new");
+    let leftovers = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&fresh, suffix));
+    let clear = || leftovers.iter().for_each(|file| drop(fs::remove_file(file)));
+    clear();
+    let made = fill(&fresh, options).map_err(|error| error.at_open(path)).and_then(|()| {
+        let system = |error: io::Error| unavailable(path, format!("it cannot be made: {error}"));
+        fs::rename(&fresh, path).map_err(system)?;
+        // The name must survive a power cut too.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+        }
+        Ok(())
+    });
+    clear();
+    made
+}
+
+fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|_| StoreError::new(StoreErrorKind::Other, "the system has no randomness"))?;
+    let (store_id, name) = random.split_at(16);
+    let client_id = match options.client_id {
+        Some(client_id) => client_id.to_string(),
+        None => name.iter().fold("homing".to_owned(), |id, byte| id + &format!("{byte:02x}")),
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection
+        .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    pragmas(&connection)?;
+    let turn = connection.transaction()?;
+    turn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    upgrade(&turn, 0)?;
+    turn.execute(
+        "INSERT INTO session (one, store_id, client_id, client_id_random, established, session_epoch, pid_salt, boot_id,
+           clean) VALUES (1, ?1, ?2, ?3, 0, 0, 0, '', 1)",
+        params![store_id, client_id, options.client_id.is_none()],
+    )?;
+    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0)", [])?;
+    let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
+    (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) = (options.wall_ms, options.wall_ms, options.wall_ms);
+    for lane in &mut hot.lanes {
+        (lane.next_ord, lane.verdict_floor) = (1, 1);
+    }
+    write_hot(&turn, &hot)?;
+    turn.execute(
+        "INSERT INTO consumer (name, filters, cursor) VALUES (?1, ?2, 0)",
+        params![options.first_consumer, encode_filters(&[])?],
+    )?;
+    turn.commit()?;
+    // Everything into the file itself, for only that is renamed.
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    connection.close().map_err(|(_, error)| error.into())
+}
+
+/// Opens the writing connection of an existing store and brings its schema up to date.
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    check_sqlite(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> Result<(Connection, u32), StoreError> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        if connection.is_readonly("main")? {
+            return Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only"));
+        }
+        pragmas(&connection)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((connection, found as u32))
+    };
+    let (mut connection, found) = open().map_err(|error| error.at_open(path))?;
+    // The version in the file itself may be older than the one in the log.
+    if found > SCHEMA_VERSION {
+        return Err(too_new(path, found));
+    }
+    if found < SCHEMA_VERSION {
+        raise(&mut connection, found).map_err(|error| error.at_open(path))?;
+    }
+    Ok(connection)
+}
+
+fn raise(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
+    let turn = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    upgrade(&turn, found)?;
+    Ok(turn.commit()?)
+}
+
+fn pragmas(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(StoreError::new(StoreErrorKind::Other, "the file system does not allow a write-ahead log"));
+    }
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 4194304;
+         PRAGMA mmap_size = 0; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;",
+    )?;
+    // Plain fsync does not flush the drive there.
+    #[cfg(target_vendor = "apple")]
+    connection.execute_batch("PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1;")?;
+    Ok(())
+}
+
+/// Names this boot; empty: the system does not say.
+fn boot_id() -> String {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        return fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map(|id| id.trim().to_owned())
+            .unwrap_or_default();
+    }
+    String::new()
+}
+
+/// Commits of `process_kill` are not synced: if the machine went down in between, numbers that were given out may be
+/// forgotten. Then so many are skipped that none is given twice.
+fn settle_boot(connection: &Connection, durability: Durability) -> Result<Hot, StoreError> {
+    let mut hot = read_hot(connection)?;
+    let (boot, clean): (String, bool) =
+        connection.query_row("SELECT boot_id, clean FROM session", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let now = boot_id();
+    let lost = !clean && (now.is_empty() || now != boot);
+    let clean_now = durability == Durability::PowerLoss;
+    if !lost && clean == clean_now && (clean || boot == now) {
+        return Ok(hot);
+    }
+    // Still with full synchronisation: a skip that is forgotten would be made again, over numbers given since.
+    let turn = connection.unchecked_transaction()?;
+    turn.execute("UPDATE session SET boot_id = ?1, clean = ?2", params![now, clean_now])?;
+    if lost {
+        hot.turn += 1;
+        hot.next_seq += SKIP;
+        for lane in &mut hot.lanes {
+            lane.next_ord += SKIP;
+            lane.verdict_floor = lane.next_ord;
+        }
+        write_hot(&turn, &hot)?;
+    }
+    turn.commit()?;
+    Ok(hot)
+}

@@ -1,0 +1,37 @@
+//! What a person at the terminal should know while a command runs: said on stderr.
+
+use std::io::Write;
+
+use homing::{Event, State};
+
+/// Says each trouble once, not at every attempt.
+#[derive(Default)]
+pub(crate) struct Notes {
+    trouble: Option<String>,
+}
+
+impl Notes {
+    pub(crate) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Warning { code, text } => warn(&format!("{code}: {text}")),
+            Event::SubscribeRefused { filter, reason } => {
+                warn(&format!("the broker refused to subscribe to {filter}: {reason}"));
+            }
+            Event::SessionLost { .. } => warn("the broker had lost the session; everything waiting is issued anew"),
+            Event::State(State::Waiting { why, .. }) => {
+                let trouble = why.to_string();
+                if self.trouble.as_ref() != Some(&trouble) {
+                    warn(&format!("not connected, trying on: {trouble}"));
+                    self.trouble = Some(trouble);
+                }
+            }
+            Event::State(State::Online { .. }) => self.trouble = None,
+            _ => {}
+        }
+    }
+}
+
+fn warn(text: &str) {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(anstream::stderr(), "\x1b[1;33mwarning:\x1b[0m {}", text.escape_debug());
+}
