@@ -59,7 +59,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(engine: Engine, options: Arc<Options>, clock: Clock, commands: mpsc::Receiver<Command>, fanout: Fanout) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        options: Arc<Options>,
+        clock: Clock,
+        commands: mpsc::Receiver<Command>,
+        fanout: Fanout,
+    ) -> Self {
         Self {
             engine: Some(engine),
             options,
@@ -101,7 +107,9 @@ impl Driver {
             deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
         }
         // The timer wheel has a resolution of a millisecond: one more, or the turn comes just before its time.
-        let mut sleep = std::pin::pin!(tokio::time::sleep(deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))));
+        let mut sleep = std::pin::pin!(tokio::time::sleep(
+            deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))
+        ));
         let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
         let mut idle = std::pin::pin!(async {
             match idle_at {

@@ -1,4 +1,5 @@
 //! Bytes to and from the broker: reads and writes at the same time, so that neither side can block the other.
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod tcp;
 
@@ -182,7 +183,10 @@ impl Link {
     /// bytes would reset the link and could cost the other side our last packet. Bound it in time.
     pub async fn finish(mut self: Box<Self>) {
         let last = self.output.split();
-        if self.failure.is_some() || self.stream.write_all(&last).await.is_err() || self.stream.shutdown().await.is_err() {
+        if self.failure.is_some()
+            || self.stream.write_all(&last).await.is_err()
+            || self.stream.shutdown().await.is_err()
+        {
             return;
         }
         let mut rest = [0; 1024];

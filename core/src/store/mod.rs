@@ -23,13 +23,15 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+#[cfg(feature = "internals")]
 pub use consumers::{ConsumerRow, MAX_MARKS};
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(feature = "internals")]
 pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
+#[cfg(feature = "internals")]
 pub use outbox::MAX_VERDICTS;
 pub use retention::Removed;
-
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};
