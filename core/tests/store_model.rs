@@ -1,4 +1,5 @@
 //! Random turns against a model in memory, with commits, reopenings and kills between any two writes.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 
