@@ -1,4 +1,5 @@
 //! Every write of a turn, on real files: seen in the same turn, gone without a commit, there after one.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 

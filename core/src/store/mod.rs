@@ -2,7 +2,10 @@
 //!
 //! Writes of a turn are staged in memory where that makes them cheaper, and are one transaction at `commit`. Reads
 //! see them. Whoever drops the store without `commit` loses the turn, whole, as a kill would.
-#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(unreachable_pub, unused_imports, reason = "for tests and benches, see the feature")
+)]
 
 mod batch;
 mod codec;
