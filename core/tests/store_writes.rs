@@ -6,10 +6,10 @@ mod store_common;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use homing::internals::rows::{Hot, Outcome, SubscriptionRow};
+use homing::internals::rows::{Hot, OpenGap, Outcome, SubscriptionRow};
 use homing::internals::writes::Write;
 use homing::store::reader::Reader;
-use homing::store::{OpenGap, Store};
+use homing::store::Store;
 use homing::{Fate, GapCause, Properties, QoS, ReasonCode, RetainHandling, Subscription};
 use store_common::*;
 use tempfile::TempDir;
