@@ -5,10 +5,10 @@ mod store_common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homing::internals::rows::{Hot, InboxRow, LANE_SHIFT, OutboxRow, Outcome, SubscriptionRow, split_id};
+use homing::internals::rows::{Hot, InboxRow, LANE_SHIFT, OpenGap, OutboxRow, Outcome, SubscriptionRow, split_id};
 use homing::internals::writes::Write;
 use homing::store::reader::Reader;
-use homing::store::{ConsumerRow, OpenGap, Removed, Store};
+use homing::store::{ConsumerRow, Removed, Store};
 use homing::{Durability, Fate, GapCause, QoS, Subscription, TopicFilter};
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -194,7 +194,7 @@ impl Driver {
                         self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
                         self.count_bytes();
                         self.slot = Slot::None;
-                    } else if link.unsent() < CREDIT && link.take_drained() {
+                    } else if link.take_drained() && link.unsent() < CREDIT {
                         self.inputs.push(TurnInput::Session(Input::Tick));
                     }
                     return;
@@ -244,6 +244,10 @@ impl Driver {
                 }
             }
             link.try_write();
+            if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
+                // Nobody waits for the buffer to run empty: no turn for it.
+                link.take_drained();
+            }
         }
         self.out.sends.clear();
         if std::mem::take(&mut self.out.close) {

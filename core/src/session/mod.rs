@@ -125,6 +125,11 @@ impl Session {
         self.inb.begin_turn();
     }
 
+    /// Whether messages wait for the link to take more bytes.
+    pub fn wants_credit(&self) -> bool {
+        self.conn.up().is_some() && self.out.credit() <= 0
+    }
+
     /// Bytes came from the broker.
     pub fn heard(&mut self, now: Now) {
         self.conn.heard(now.mono_ms);

@@ -114,6 +114,11 @@ impl Outbound {
         self.credit = bytes;
     }
 
+    /// What is left of it.
+    pub fn credit(&self) -> i64 {
+        self.credit
+    }
+
     /// Whether something was sent and not finished.
     pub fn has_session_state(&self) -> bool {
         !self.slots.is_empty()
