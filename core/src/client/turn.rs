@@ -351,7 +351,8 @@ impl Engine {
                 out.replies.push(Reply::Done(answer));
             }
             Command::Done { name, seq, through, answer } => {
-                if seq == 0 || seq >= self.session.hot().next_seq {
+                // Through 0 is where every consumer begins.
+                if seq == 0 && !through || seq >= self.session.hot().next_seq {
                     drop(answer.send(Err(Error::PositionInvalid { seq, problem: "beyond the messages of this store" })));
                     return Ok(());
                 }
@@ -452,6 +453,7 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         durability: options.durability,
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
+        first_consumer_filters: &options.first_consumer_filters,
         wall_ms,
     }
 }
