@@ -289,11 +289,10 @@ impl Driver {
     }
 
     fn answer(&mut self) {
-        self.out.replies.drain(..).for_each(Reply::committed);
         if let Some((limit, answer)) = self.out.ending.take() {
             self.closing.get_or_insert((Instant::now() + limit, answer));
         }
-        let Some(engine) = &self.engine else { return };
+        let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
         let hot = engine.session().hot();
         self.fanout.arrived(hot.next_seq - 1);
         self.fanout.settled(&mut self.out.settled);
@@ -304,6 +303,8 @@ impl Driver {
         metrics.bytes_out = self.counted.1 + link.1;
         metrics.ignored_bytes = self.counted.2 + link.2;
         self.fanout.metrics(metrics);
+        // Last: whoever has an answer finds what led to it in the stream of events and in the counters.
+        self.out.replies.drain(..).for_each(Reply::committed);
     }
 
     /// Bytes read, written and ignored on this link.
