@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p homing --features internals --bench store [-- MESSAGES]`; files go to the system's temporary folder
 //! (set TMPDIR to choose a disk). Each figure is the best of three, for other work on the machine only ever slows.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic, and prints")]
 
 use std::path::Path;
 use std::time::Instant;

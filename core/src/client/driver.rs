@@ -59,7 +59,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(engine: Engine, options: Arc<Options>, clock: Clock, commands: mpsc::Receiver<Command>, fanout: Fanout) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        options: Arc<Options>,
+        clock: Clock,
+        commands: mpsc::Receiver<Command>,
+        fanout: Fanout,
+    ) -> Self {
         Self {
             engine: Some(engine),
             options,
@@ -101,7 +107,9 @@ impl Driver {
             deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
         }
         // The timer wheel has a resolution of a millisecond: one more, or the turn comes just before its time.
-        let mut sleep = std::pin::pin!(tokio::time::sleep(deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))));
+        let mut sleep = std::pin::pin!(tokio::time::sleep(
+            deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))
+        ));
         let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
         let mut idle = std::pin::pin!(async {
             match idle_at {
@@ -186,7 +194,7 @@ impl Driver {
                         self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
                         self.count_bytes();
                         self.slot = Slot::None;
-                    } else if link.unsent() < CREDIT && link.take_drained() {
+                    } else if link.take_drained() && link.unsent() < CREDIT {
                         self.inputs.push(TurnInput::Session(Input::Tick));
                     }
                     return;
@@ -236,6 +244,10 @@ impl Driver {
                 }
             }
             link.try_write();
+            if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
+                // Nobody waits for the buffer to run empty: no turn for it.
+                link.take_drained();
+            }
         }
         self.out.sends.clear();
         if std::mem::take(&mut self.out.close) {

@@ -34,8 +34,6 @@ pub enum Input {
         /// MQTT 5: let the broker publish the will all the same.
         with_will: bool,
     },
-    /// The network may have changed: try at once.
-    TryNow,
     /// A link that was asked for is there; CONNECT may be sent.
     LinkUp,
     /// The link is gone, or could not be made.

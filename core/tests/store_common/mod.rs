@@ -53,3 +53,15 @@ pub(crate) fn inbox_row(seq: u64, name: &str) -> InboxRow {
         received_ms: 1_000 + seq as i64,
     }
 }
+
+/// Puts a store's rows before the next process as a kill leaves them: the files, without any process's state.
+pub(crate) fn killed_copy(from: &std::path::Path, folder: &TempDir) -> std::path::PathBuf {
+    let to = path(folder);
+    for suffix in ["", "-wal"] {
+        let name = |path: &std::path::Path| std::path::PathBuf::from(format!("{}{suffix}", path.display()));
+        if name(from).exists() {
+            std::fs::copy(name(from), name(&to)).unwrap();
+        }
+    }
+    to
+}

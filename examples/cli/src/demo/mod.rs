@@ -93,6 +93,9 @@ async fn play(
     house.start()?;
     let stdin = house.take_stdin().ok_or_else(|| Failure::failed("the house has no stdin"))?;
     house.until("the house subscribes", |heard| heard.subscribed).await?;
+    // Nobody keeps readings for a phone that the broker has never seen: it comes first.
+    phone.start()?;
+    phone.until("the phone subscribes", |heard| heard.subscribed).await?;
     let sensors = Sensors::start(stdin, Home::new(ROOMS, rng.u64(..)), scale.per_tick);
     let mut story = Story { house, phone, sensors, network, scale, teller, rng, commands: 0 };
     story.live(broker).await?;
@@ -118,7 +121,6 @@ struct Story<'a> {
 
 impl Story<'_> {
     async fn live(&mut self, broker: u32) -> Result<(), Failure> {
-        self.phone.start()?;
         let (house, phone) = (self.house.pid(), self.phone.pid());
         let text =
             format!("three processes: broker {broker}, house {house}, phone {phone}; the house's sensors report");
