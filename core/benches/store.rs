@@ -17,7 +17,15 @@ use homing::{Durability, QoS, TopicName};
 const BEST_OF: usize = 3;
 
 fn open(path: &Path, durability: Durability) -> Store {
-    Store::open(&StoreOptions { path, durability, client_id: None, first_consumer: "default", wall_ms: 0 }).unwrap()
+    Store::open(&StoreOptions {
+        path,
+        durability,
+        client_id: None,
+        first_consumer: "default",
+        first_consumer_filters: &[],
+        wall_ms: 0,
+    })
+    .unwrap()
 }
 
 fn outgoing(id: u64, topic: &TopicName, payload: &Bytes, qos: QoS) -> Write {

@@ -180,6 +180,7 @@ fn a_store_belongs_to_one_client_id() {
             durability: Durability::PowerLoss,
             client_id,
             first_consumer: "app",
+            first_consumer_filters: &[],
             wall_ms: 0,
         })
     };

@@ -94,7 +94,8 @@ impl Engine {
                 out.replies.push(Reply::Done(answer));
             }
             Command::Done { name, seq, through, answer } => {
-                if seq == 0 || seq >= self.session.hot().next_seq {
+                // Through 0 is where every consumer begins.
+                if seq == 0 && !through || seq >= self.session.hot().next_seq {
                     drop(
                         answer.send(Err(Error::PositionInvalid { seq, problem: "beyond the messages of this store" })),
                     );

@@ -304,6 +304,7 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         durability: options.durability,
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
+        first_consumer_filters: &options.first_consumer_filters,
         wall_ms,
     }
 }

@@ -42,6 +42,8 @@ pub enum Input {
     Packet(Packet),
     /// The broker sent what is no packet, or one over our maximum.
     Broken(crate::wire::WireError),
+    /// A message over our maximum was read through: it is acknowledged without being stored (the one exception of P10).
+    Skipped(crate::wire::Skipped),
     /// The inbox has room again, or the store's counters changed beside the session.
     Room,
     /// Time has passed; also said once at the start.

@@ -189,6 +189,20 @@ impl Inbound {
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
     }
 
+    /// A message that was too large to be kept is answered all the same, or it would come for ever.
+    pub fn skipped(&mut self, qos: QoS, pid: u16, cx: &mut Context<'_>) {
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => cx.fx.sends.push(Packet::PubAck(Ack::ok(pid))),
+            QoS::ExactlyOnce => {
+                if self.received.insert(pid) {
+                    cx.fx.writes.push(Write::ReceivedQos2(pid));
+                }
+                cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+            }
+        }
+    }
+
     fn store(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {
         let row = InboxRow {
             seq: cx.hot.next_seq,

@@ -30,6 +30,8 @@ use crate::wire::packet::{Disconnect, Packet, Protocol};
 
 /// So many topics get a gap of their own when QoS 0 messages find no room.
 const DROPPED_TOPICS: usize = 64;
+/// So many links end for the same too large message before it is read through.
+const TOO_LARGE_LINKS: u32 = 3;
 
 /// What the store remembers of a session.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct Session {
     wants_room: bool,
     /// Topics of which QoS 0 messages were dropped for want of room: since when, after which message.
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
+    /// Links in a row that were closed for a message over our maximum.
+    too_large: u32,
 }
 
 impl Session {
@@ -86,6 +90,7 @@ impl Session {
             was_full: false,
             wants_room: false,
             dropped: BTreeMap::new(),
+            too_large: 0,
         }
     }
 
@@ -123,6 +128,12 @@ impl Session {
     pub fn begin_turn(&mut self, credit: i64) {
         self.out.set_credit(credit);
         self.inb.begin_turn();
+    }
+
+    /// Whether messages over our maximum are to be read through on the next link: a 3.1.1 broker cannot know the maximum
+    /// and would send the same message for ever.
+    pub fn skips_too_large(&self) -> bool {
+        self.too_large >= TOO_LARGE_LINKS
     }
 
     /// Whether messages wait for the link to take more bytes.
@@ -163,7 +174,8 @@ impl Session {
             Input::LinkUp => self.link_up(now, fx),
             Input::LinkDown(why) => self.link_down(why, now, fx),
             Input::Packet(packet) => self.packet(packet, now, fx),
-            Input::Broken(error) => self.violation(error.reason, error.text, fx),
+            Input::Broken(error) => self.broken(error, fx),
+            Input::Skipped(skipped) => self.skipped(skipped, now, fx),
             Input::Room => self.room(now, fx),
             Input::Rows(loaded) => self.rows(loaded, now, fx),
             Input::Tick => self.tick(now, fx),

@@ -5,11 +5,12 @@ use super::effect::{Effects, Now};
 use super::inbound::Room;
 use super::outbound::{Downgrade, Known, Violation};
 use super::{DROPPED_TOPICS, Session};
-use crate::model::event::{Event, GapCause, Why};
+use crate::model::event::{Event, Gap, GapCause, Why};
 use crate::model::reason::ReasonCode;
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Disconnect, Packet, Protocol};
+use crate::wire::{Skipped, WireError};
 
 impl Session {
     pub(super) fn packet(&mut self, packet: Packet, now: Now, fx: &mut Effects) {
@@ -108,6 +109,40 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// What came is no packet, or too large.
+    pub(super) fn broken(&mut self, error: WireError, fx: &mut Effects) {
+        let v4 = matches!(self.conn.phase, Phase::Up(up) if up.protocol == Protocol::V4);
+        if v4 && error.reason == ReasonCode::PacketTooLarge {
+            self.too_large += 1;
+        }
+        self.violation(error.reason, error.text, fx);
+    }
+
+    /// A message over our maximum was read through: acknowledged, and a gap says what is missing.
+    pub(super) fn skipped(&mut self, skipped: Skipped, now: Now, fx: &mut Effects) {
+        if self.conn.up().is_none() {
+            return;
+        }
+        self.too_large = 0;
+        let Skipped { topic, qos, pid, bytes } = skipped;
+        let text = format!("a message of {bytes} bytes on {topic} is over max_packet and was not stored");
+        fx.events.push(Event::Warning { code: "too_large", text });
+        if let Ok(filter) = TopicFilter::new(topic.as_str()) {
+            let (cause, at_ms, after_seq) = (GapCause::TooLarge, now.wall_ms, self.hot.next_seq - 1);
+            fx.writes.push(Write::GapOpen { filter: filter.clone(), cause, from_ms: at_ms, after_seq });
+            fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: at_ms });
+            fx.events.push(Event::Gap(Gap {
+                filters: vec![filter],
+                cause,
+                from_ms: at_ms,
+                to_ms: Some(at_ms),
+                after_seq,
+            }));
+        }
+        let (inb, mut cx) = self.inbound(now, fx);
+        inb.skipped(qos, pid, &mut cx);
     }
 
     fn unknown_pubrec(&mut self, pid: u16, protocol: Protocol, fx: &mut Effects) {

@@ -18,7 +18,7 @@ use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
 use crate::model::options::Durability;
 use crate::model::rows::Hot;
-use crate::model::topic::ClientId;
+use crate::model::topic::{ClientId, TopicFilter};
 
 /// 3.51.3: earlier ones lose data when two connections reset the log at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -43,6 +43,8 @@ pub struct StoreOptions<'a> {
     pub client_id: Option<&'a ClientId>,
     /// The consumer that a new store begins with.
     pub first_consumer: &'a str,
+    /// What it wants; empty: everything.
+    pub first_consumer_filters: &'a [TopicFilter],
     /// Wall clock, for a new store.
     pub wall_ms: i64,
 }
@@ -309,7 +311,7 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
     write_hot(&turn, &hot)?;
     turn.execute(
         "INSERT INTO consumer (name, filters, cursor) VALUES (?1, ?2, 0)",
-        params![options.first_consumer, encode_filters(&[])?],
+        params![options.first_consumer, encode_filters(options.first_consumer_filters)?],
     )?;
     turn.commit()?;
     // Everything into the file itself, for only that is renamed.

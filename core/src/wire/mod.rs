@@ -10,6 +10,7 @@ mod connect;
 mod fields;
 pub mod packet;
 mod props;
+mod skip;
 mod v4;
 mod v5;
 
@@ -23,6 +24,7 @@ mod tests_hostile;
 pub use codec::{Decoder, encode, encoded_len};
 #[cfg(feature = "internals")]
 pub use codec::{MAX_REMAINING, publish_len};
+pub use skip::Skipped;
 
 use crate::model::reason::ReasonCode;
 
