@@ -119,6 +119,10 @@ pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{OutboxEntry, Reader};
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// The inner rooms, for the project's own tests, fuzzers and benches.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
