@@ -38,5 +38,5 @@ pub use store::reader::{OutboxEntry, Reader};
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, error, event, message, options, reason, rows, topic, writes};
 }
