@@ -175,24 +175,22 @@ impl Store {
 
     pub(super) fn consumer_done(&mut self, name: &str, seq: u64) -> Result<(), StoreError> {
         let consumer = self.consumers.get(name)?;
-        if seq <= consumer.row.cursor {
+        if seq <= consumer.row.cursor || !consumer.marks(&self.connection)?.insert(seq) {
             return Ok(());
         }
-        if consumer.marks(&self.connection)?.len() >= MAX_MARKS {
-            // What was marked in order since the last commit may already have left the marks.
+        consumer.new_marks.push(seq);
+        consumer.dirty = true;
+        if consumer.marks(&self.connection)?.len() > MAX_MARKS {
+            // Perhaps the cursor can take some: those marked in order in this turn, or all if this was the first missing.
             self.flush()?;
             let consumer = self.consumers.get(name)?;
             consumer.advance(&self.connection)?;
             let marks = consumer.marks(&self.connection)?;
-            if marks.len() >= MAX_MARKS && !marks.contains(&seq) && seq > consumer.row.cursor {
+            if marks.len() > MAX_MARKS && marks.remove(&seq) {
+                consumer.new_marks.retain(|mark| *mark != seq);
                 let text = format!("{MAX_MARKS} messages are done beyond the first that is not; finish that one");
                 return Err(StoreError::new(StoreErrorKind::Refused, text));
             }
-        }
-        let consumer = self.consumers.get(name)?;
-        if seq > consumer.row.cursor && consumer.marks(&self.connection)?.insert(seq) {
-            consumer.new_marks.push(seq);
-            consumer.dirty = true;
         }
         Ok(())
     }

@@ -18,12 +18,15 @@ use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
 use crate::model::options::Durability;
 use crate::model::rows::Hot;
-use crate::model::topic::ClientId;
+use crate::model::topic::{ClientId, TopicFilter};
 
 /// 3.51.3: earlier ones lose data when two connections reset the log at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// How long a lock that another program holds is waited for.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(windows) { 2_000 } else { 250 });
+const SMALLEST_PAGE: u64 = 512;
+const FOREIGN: &str = "an SQLite file of another program";
+const NOT_SQLITE: &str = "a file of something else, not SQLite";
+/// How long a lock that another program holds (a backup, a curious tool) is waited for before it counts as trouble.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// So many numbers are skipped when commits may have been lost.
 const SKIP: u64 = 65_536;
 /// Prepared statements kept; there are about 50.
@@ -40,6 +43,8 @@ pub struct StoreOptions<'a> {
     pub client_id: Option<&'a ClientId>,
     /// The consumer that a new store begins with.
     pub first_consumer: &'a str,
+    /// What it wants; empty: everything.
+    pub first_consumer_filters: &'a [TopicFilter],
     /// Wall clock, for a new store.
     pub wall_ms: i64,
 }
@@ -110,7 +115,7 @@ impl Store {
             Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
         };
         let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
-        let mut store = Self {
+        Ok(Self {
             connection,
             inserts: Inserts::new(),
             topics: Topics::new(),
@@ -123,14 +128,12 @@ impl Store {
             verdicts: None,
             any_released,
             synced: hot,
+            // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
             durability,
             path,
             lock,
-        };
-        let ready = store.set_full_sync(durability == Durability::PowerLoss);
-        ready.map_err(|error| error.at_open(&store.path))?;
-        Ok(store)
+        })
     }
 }
 
@@ -199,6 +202,10 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     if !found.is_file() {
         return Err(not_a_store(path, "not an ordinary file"));
     }
+    // SQLite takes a file of one byte for an empty database.
+    if found.len() < SMALLEST_PAGE {
+        return Err(not_a_store(path, NOT_SQLITE));
+    }
     let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -211,21 +218,37 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let read = || -> rusqlite::Result<(u32, u32)> {
         let connection = Connection::open_with_flags(&uri, flags)?;
-        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|n| n as u32);
-        Ok((pragma("application_id")?, pragma("user_version")?))
+        Ok((pragma(&connection, "application_id")?, pragma(&connection, "user_version")?))
     };
     match read() {
         Ok((APPLICATION_ID, version)) if version > SCHEMA_VERSION => Err(too_new(path, version)),
         Ok((APPLICATION_ID, _)) => Ok(()),
-        Ok(_) => Err(not_a_store(path, "an SQLite file of another program")),
+        Ok(_) => Err(not_a_store(path, FOREIGN)),
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::NotADatabase => {
-            Err(not_a_store(path, "a file of something else, not SQLite"))
+            Err(not_a_store(path, NOT_SQLITE))
         }
+        // The file in the middle of a checkpoint: those who open it in the ordinary way will see.
+        Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
 }
 
-pub(super) fn too_new(path: &Path, found: u32) -> OpenError {
+/// What `recognise` saw may be outdated, and without locks is not certain.
+pub(super) fn confirm(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let read =
+        || Ok::<_, rusqlite::Error>((pragma(connection, "application_id")?, pragma(connection, "user_version")?));
+    match read().map_err(|error| StoreError::from(error).at_open(path))? {
+        (APPLICATION_ID, version) if version > SCHEMA_VERSION => Err(too_new(path, version)),
+        (APPLICATION_ID, version) => Ok(version),
+        _ => Err(not_a_store(path, FOREIGN)),
+    }
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|number| number as u32)
+}
+
+fn too_new(path: &Path, found: u32) -> OpenError {
     OpenError::StoreTooNew { path: path.to_owned(), found, known: SCHEMA_VERSION }
 }
 
@@ -288,7 +311,7 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
     write_hot(&turn, &hot)?;
     turn.execute(
         "INSERT INTO consumer (name, filters, cursor) VALUES (?1, ?2, 0)",
-        params![options.first_consumer, encode_filters(&[])?],
+        params![options.first_consumer, encode_filters(options.first_consumer_filters)?],
     )?;
     turn.commit()?;
     // Everything into the file itself, for only that is renamed.
@@ -300,20 +323,17 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
 fn connect(path: &Path) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || -> Result<(Connection, u32), StoreError> {
+    let open = || -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
-        if connection.is_readonly("main")? {
-            return Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only"));
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        match connection.is_readonly("main")? {
+            true => Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only")),
+            false => Ok(connection),
         }
-        pragmas(&connection)?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        Ok((connection, found as u32))
     };
-    let (mut connection, found) = open().map_err(|error| error.at_open(path))?;
-    // The version in the file itself may be older than the one in the log.
-    if found > SCHEMA_VERSION {
-        return Err(too_new(path, found));
-    }
+    let mut connection = open().map_err(|error| error.at_open(path))?;
+    let found = confirm(&connection, path)?;
+    pragmas(&connection).map_err(|error| error.at_open(path))?;
     if found < SCHEMA_VERSION {
         raise(&mut connection, found).map_err(|error| error.at_open(path))?;
     }

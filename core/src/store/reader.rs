@@ -13,7 +13,7 @@ use super::consumers::{Wanted, read_consumer, read_consumers};
 use super::error::StoreError;
 use super::lock::is_driven;
 use super::migrate::SCHEMA_VERSION;
-use super::open::{check_sqlite, is_new, locate, not_a_store, recognise, too_new, unavailable};
+use super::open::{check_sqlite, confirm, is_new, locate, not_a_store, recognise, unavailable};
 use super::outbox::fate;
 use super::session_row::{read_cause, read_filter, read_hot, read_session, read_subscriptions};
 use super::topics::Names;
@@ -74,27 +74,26 @@ impl Reader {
             return Err(not_a_store(&path, "an empty file"));
         }
         recognise(&path)?;
-        let open = || -> Result<(Connection, u32, StoreId), StoreError> {
+        let open = || -> Result<Connection, StoreError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.execute_batch(
                 "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;",
             )?;
-            let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            let store = connection.query_row("SELECT store_id FROM session", [], |row| row.get(0))?;
-            Ok((connection, found as u32, StoreId(store)))
+            Ok(connection)
         };
-        let (connection, found, store) = open().map_err(|error| error.at_open(&path))?;
-        if found > SCHEMA_VERSION {
-            return Err(too_new(&path, found));
-        }
+        let connection = open().map_err(|error| error.at_open(&path))?;
+        let found = confirm(&connection, &path)?;
         if found < SCHEMA_VERSION {
             return Err(unavailable(
                 &path,
                 "an older version wrote it; a client that opens it brings it up to date".into(),
             ));
         }
+        let store = connection
+            .query_row("SELECT store_id FROM session", [], |row| row.get(0).map(StoreId))
+            .map_err(|error| StoreError::from(error).at_open(&path))?;
         Ok(Self { inner: Mutex::new(Inner { connection, names: Names::new() }), path, store })
     }
 

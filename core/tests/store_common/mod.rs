@@ -12,7 +12,14 @@ pub(crate) fn path(folder: &TempDir) -> std::path::PathBuf {
 }
 
 pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
-    Store::open(&StoreOptions { path, durability, client_id: None, first_consumer: "default", wall_ms: 1_000 })
+    Store::open(&StoreOptions {
+        path,
+        durability,
+        client_id: None,
+        first_consumer: "default",
+        first_consumer_filters: &[],
+        wall_ms: 1_000,
+    })
 }
 
 pub(crate) fn open(folder: &TempDir) -> Store {
@@ -52,4 +59,16 @@ pub(crate) fn inbox_row(seq: u64, name: &str) -> InboxRow {
         dup: false,
         received_ms: 1_000 + seq as i64,
     }
+}
+
+/// Puts a store's rows before the next process as a kill leaves them: the files, without any process's state.
+pub(crate) fn killed_copy(from: &std::path::Path, folder: &TempDir) -> std::path::PathBuf {
+    let to = path(folder);
+    for suffix in ["", "-wal"] {
+        let name = |path: &std::path::Path| std::path::PathBuf::from(format!("{}{suffix}", path.display()));
+        if name(from).exists() {
+            std::fs::copy(name(from), name(&to)).unwrap();
+        }
+    }
+    to
 }

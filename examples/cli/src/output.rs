@@ -177,7 +177,7 @@ impl fmt::Display for OutboxLine<'_> {
 /// RFC 3339, UTC, from Unix milliseconds.
 pub(crate) fn time(ms: i64) -> String {
     // Out of range (beyond the year 9999) only if a clock was.
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }
 
 #[cfg(test)]

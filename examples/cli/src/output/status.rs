@@ -163,7 +163,7 @@ mod tests {
         let live = serde_json::to_value(&live).unwrap();
         assert_eq!(live["connection"], "connected");
         assert_eq!(live["metrics"]["commits"], 0);
-        assert_eq!(live["metrics_at"], "1970-01-01T00:00:00Z");
+        assert_eq!(live["metrics_at"], "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

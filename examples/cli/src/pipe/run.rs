@@ -1,12 +1,16 @@
 //! The pipe at work: lines in their order, events and messages between them, every line flushed before it waits.
 
+use std::future::poll_fn;
 use std::iter::Peekable;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use homing::{Consumer, ConsumerSpec, Error, Event, Farewell, Homing, Message, Position, Subscription, TopicFilter};
+use homing::{
+    Consumer, ConsumerSpec, Error, Event, Events, Farewell, Homing, Message, Position, Subscription, TopicFilter,
+};
 use serde_json::Value;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::task::{JoinSet, unconstrained};
 
 use super::codes;
 use super::line::{Connection, Line};
@@ -59,10 +63,8 @@ async fn work(homing: &Homing, spec: ConsumerSpec, args: &PipeArgs, mut signals:
             if drained {
                 return Ok(Exit::Done);
             }
-            // Every accepted message has come to its end; what of it was not told yet stands in the stream or the rows.
-            while let Ok(event) = timeout(Duration::ZERO, events.next()).await {
-                pipe.event(event)?;
-            }
+            // Every accepted message has come to its end; what the stream has dropped stands in the rows.
+            pipe.ready_events(&mut events).await?;
             pipe.catch_up()?;
             drained = true;
             continue;
@@ -77,7 +79,11 @@ async fn work(homing: &Homing, spec: ConsumerSpec, args: &PipeArgs, mut signals:
                     consumer.done_through(last.at).await?;
                 }
             }
-            Some(wait) = pipe.waits.join_next() => pipe.waited(wait?)?,
+            Some(wait) = pipe.waits.join_next() => {
+                // What a flush has waited for is told before it.
+                pipe.ready_events(&mut events).await?;
+                pipe.waited(wait?)?;
+            }
             batch = lines.recv(), if !end => match batch {
                 Some(batch) => {
                     let batch = batch.map_err(|error| Failure::failed(format_args!("stdin: {error}")))?;
@@ -214,6 +220,17 @@ impl Pipe {
             self.spec = spec;
         }
         self.homing.subscribe(wish).await
+    }
+
+    /// Events that are there already.
+    async fn ready_events(&mut self, events: &mut Events) -> Result<(), Failure> {
+        loop {
+            let mut next = pin!(unconstrained(events.next()));
+            match poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await {
+                Poll::Ready(event) => self.event(event)?,
+                Poll::Pending => return Ok(()),
+            }
+        }
     }
 
     fn event(&mut self, event: Option<Event>) -> Result<(), Failure> {
