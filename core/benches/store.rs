@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p homing --features internals --bench store [-- MESSAGES]`; files go to the system's temporary folder
 //! (set TMPDIR to choose a disk). Each figure is the best of three, for other work on the machine only ever slows.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic, and prints")]
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +17,15 @@ use homing::{Durability, QoS, TopicName};
 const BEST_OF: usize = 3;
 
 fn open(path: &Path, durability: Durability) -> Store {
-    Store::open(&StoreOptions { path, durability, client_id: None, first_consumer: "default", first_consumer_filters: &[], wall_ms: 0 }).unwrap()
+    Store::open(&StoreOptions {
+        path,
+        durability,
+        client_id: None,
+        first_consumer: "default",
+        first_consumer_filters: &[],
+        wall_ms: 0,
+    })
+    .unwrap()
 }
 
 fn outgoing(id: u64, topic: &TopicName, payload: &Bytes, qos: QoS) -> Write {

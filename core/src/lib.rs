@@ -31,8 +31,8 @@ pub use model::message::{
 };
 pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;
-pub use store::reader::{OutboxEntry, Reader};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
+pub use store::reader::{OutboxEntry, Reader};
 
 /// The inner rooms, for the project's own tests, fuzzers and benches.
 #[cfg(feature = "internals")]

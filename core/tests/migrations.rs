@@ -1,5 +1,6 @@
 //! Every schema that was ever shipped is kept beside the migrations. A store made by each of them opens, keeps its rows,
 //! and ends with the schema of a fresh store.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 

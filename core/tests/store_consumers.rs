@@ -1,4 +1,5 @@
 //! Consumers and retention (P4): nothing goes before every consumer is done with it, whatever the order of `done`.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 

@@ -1,4 +1,5 @@
 //! Opening: what is refused is not touched, one driver a store (P11), and a kill while a store is made leaves none.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 

@@ -1,4 +1,5 @@
 //! Readers beside a writer: pages, status, fates, gaps; no BUSY and nothing written.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 

@@ -1,14 +1,15 @@
 //! Every write of a turn, on real files: seen in the same turn, gone without a commit, there after one.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use homing::internals::rows::{Hot, Outcome, SubscriptionRow};
+use homing::internals::rows::{Hot, OpenGap, Outcome, SubscriptionRow};
 use homing::internals::writes::Write;
+use homing::store::Store;
 use homing::store::reader::Reader;
-use homing::store::{OpenGap, Store};
 use homing::{Fate, GapCause, Properties, QoS, ReasonCode, RetainHandling, Subscription};
 use store_common::*;
 use tempfile::TempDir;

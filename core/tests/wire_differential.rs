@@ -1,6 +1,8 @@
 //! The codec against itself (what is written is read back, at once and byte by byte; changed and random bytes never panic) and
 //! against a second codec, `mqtt-protocol-core`: each reads what the other wrote, and they agree on the content.
 
+#![allow(clippy::unwrap_used, reason = "the lint spares test functions, not their helpers")]
+
 mod packets;
 
 use bytes::BytesMut;

@@ -16,24 +16,67 @@ pub(crate) type Answer<T> = oneshot::Sender<T>;
 /// One request.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// One message; by far the most common.
-    Publish { row: OutboxRow, room: OwnedSemaphorePermit, answer: Answer<Result<u64, PublishError>> },
+    /// One message; by far the most common. Its room among the waiting bytes is free again when the turn is done.
+    Publish {
+        row: OutboxRow,
+        _room: OwnedSemaphorePermit,
+        answer: Answer<Result<u64, PublishError>>,
+    },
     /// Several in one transaction, all or none.
-    PublishAll { rows: Vec<OutboxRow>, room: OwnedSemaphorePermit, answer: Answer<Result<Vec<u64>, PublishError>> },
-    Fate { n: u64, answer: Answer<Result<Fate, Error>> },
-    Settled { n: u64, answer: Answer<Result<Fate, Error>> },
+    PublishAll {
+        rows: Vec<OutboxRow>,
+        _room: OwnedSemaphorePermit,
+        answer: Answer<Result<Vec<u64>, PublishError>>,
+    },
+    Fate {
+        n: u64,
+        answer: Answer<Result<Fate, Error>>,
+    },
+    Settled {
+        n: u64,
+        answer: Answer<Result<Fate, Error>>,
+    },
     /// Answers whether all was settled before the deadline.
-    Flush { deadline: Duration, answer: Answer<Result<bool, Error>> },
-    Subscribe { wish: Subscription, answer: Answer<Result<(), Error>> },
-    Unsubscribe { filter: TopicFilter, answer: Answer<Result<(), Error>> },
+    Flush {
+        deadline: Duration,
+        answer: Answer<Result<bool, Error>>,
+    },
+    Subscribe {
+        wish: Subscription,
+        answer: Answer<Result<(), Error>>,
+    },
+    Unsubscribe {
+        filter: TopicFilter,
+        answer: Answer<Result<(), Error>>,
+    },
     /// Answers with the cursor.
-    Consumer { name: String, filters: Vec<TopicFilter>, answer: Answer<Result<u64, Error>> },
-    RemoveConsumer { name: String, answer: Answer<Result<(), Error>> },
-    Done { name: String, seq: u64, through: bool, answer: Answer<Result<(), Error>> },
-    Connect { answer: Answer<Result<(), Error>> },
-    Disconnect { with_will: bool, answer: Answer<Result<(), Error>> },
+    Consumer {
+        name: String,
+        filters: Vec<TopicFilter>,
+        answer: Answer<Result<u64, Error>>,
+    },
+    RemoveConsumer {
+        name: String,
+        answer: Answer<Result<(), Error>>,
+    },
+    Done {
+        name: String,
+        seq: u64,
+        through: bool,
+        answer: Answer<Result<(), Error>>,
+    },
+    Connect {
+        answer: Answer<Result<(), Error>>,
+    },
+    Disconnect {
+        with_will: bool,
+        answer: Answer<Result<(), Error>>,
+    },
     /// Disconnects, closes the store, ends the driver.
-    Close { deadline: Duration, answer: Answer<Result<(), Error>> },
+    Close {
+        deadline: Duration,
+        answer: Answer<Result<(), Error>>,
+    },
 }
 
 /// An answer that leaves after the commit.

@@ -54,12 +54,19 @@ pub(crate) struct Driver {
     out: Outputs,
     busy: bool,
     more: bool,
-    bytes: (u64, u64),
+    /// Bytes read, written and ignored on links that are gone.
+    counted: (u64, u64, u64),
     closing: Option<(Instant, Answer<Result<(), Error>>)>,
 }
 
 impl Driver {
-    pub(crate) fn new(engine: Engine, options: Arc<Options>, clock: Clock, commands: mpsc::Receiver<Command>, fanout: Fanout) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        options: Arc<Options>,
+        clock: Clock,
+        commands: mpsc::Receiver<Command>,
+        fanout: Fanout,
+    ) -> Self {
         Self {
             engine: Some(engine),
             options,
@@ -71,7 +78,7 @@ impl Driver {
             out: Outputs::default(),
             busy: false,
             more: false,
-            bytes: (0, 0),
+            counted: (0, 0, 0),
             closing: None,
         }
     }
@@ -101,7 +108,9 @@ impl Driver {
             deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
         }
         // The timer wheel has a resolution of a millisecond: one more, or the turn comes just before its time.
-        let mut sleep = std::pin::pin!(tokio::time::sleep(deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))));
+        let mut sleep = std::pin::pin!(tokio::time::sleep(
+            deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))
+        ));
         let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
         let mut idle = std::pin::pin!(async {
             match idle_at {
@@ -128,7 +137,11 @@ impl Driver {
                         ready = true;
                         inputs.push(TurnInput::Session(match result {
                             Ok(link) => {
-                                *slot = Slot::Open(Box::new(link), Decoder::new(engine.protocol(), fanout.max_packet));
+                                let mut decoder = Decoder::new(engine.protocol(), fanout.max_packet);
+                                if engine.session().skips_too_large() {
+                                    decoder.skip_too_large();
+                                }
+                                *slot = Slot::Open(Box::new(link), decoder);
                                 Input::LinkUp
                             }
                             Err(error) => {
@@ -182,11 +195,15 @@ impl Driver {
             match decoder.decode(link.input()) {
                 Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
                 Ok(None) => {
+                    if let Some(skipped) = decoder.take_skipped() {
+                        self.inputs.push(TurnInput::Session(Input::Skipped(skipped)));
+                        continue;
+                    }
                     if let Some(error) = link.failure() {
                         self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
-                        self.count_bytes();
+                        self.keep_counters();
                         self.slot = Slot::None;
-                    } else if link.unsent() < CREDIT && link.take_drained() {
+                    } else if link.take_drained() && link.unsent() < CREDIT {
                         self.inputs.push(TurnInput::Session(Input::Tick));
                     }
                     return;
@@ -236,10 +253,14 @@ impl Driver {
                 }
             }
             link.try_write();
+            if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
+                // Nobody waits for the buffer to run empty: no turn for it.
+                link.take_drained();
+            }
         }
         self.out.sends.clear();
         if std::mem::take(&mut self.out.close) {
-            self.count_bytes();
+            self.keep_counters();
             self.slot = match std::mem::replace(&mut self.slot, Slot::None) {
                 Slot::Open(link, _) => {
                     Slot::Closing(Box::pin(async move {
@@ -277,22 +298,27 @@ impl Driver {
         self.fanout.settled(&mut self.out.settled);
         self.fanout.events(&mut self.out.events);
         let mut metrics = engine.metrics();
-        let link = match &self.slot {
-            Slot::Open(link, _) => link.counters(),
-            _ => (0, 0),
-        };
-        metrics.bytes_in = self.bytes.0 + link.0;
-        metrics.bytes_out = self.bytes.1 + link.1;
+        let link = self.link_counters();
+        metrics.bytes_in = self.counted.0 + link.0;
+        metrics.bytes_out = self.counted.1 + link.1;
+        metrics.ignored_bytes = self.counted.2 + link.2;
         self.fanout.metrics(metrics);
         // Last: whoever has an answer finds what led to it in the stream of events and in the counters.
         self.out.replies.drain(..).for_each(Reply::committed);
     }
 
-    fn count_bytes(&mut self) {
-        if let Slot::Open(link, _) = &self.slot {
-            let (bytes_in, bytes_out) = link.counters();
-            self.bytes = (self.bytes.0 + bytes_in, self.bytes.1 + bytes_out);
+    /// Bytes read, written and ignored on this link.
+    fn link_counters(&self) -> (u64, u64, u64) {
+        match &self.slot {
+            Slot::Open(link, decoder) => (link.counters().0, link.counters().1, decoder.ignored_bytes()),
+            _ => (0, 0, 0),
         }
+    }
+
+    /// The link is about to go: its counters stay.
+    fn keep_counters(&mut self) {
+        let (bytes_in, bytes_out, ignored) = self.link_counters();
+        self.counted = (self.counted.0 + bytes_in, self.counted.1 + bytes_out, self.counted.2 + ignored);
     }
 
     fn finish(&mut self) {
@@ -309,7 +335,7 @@ impl Driver {
     /// The commit failed: nothing of the turn was sent. Close everything, open the file again, go on from its rows.
     async fn recover(&mut self, error: StoreError) -> bool {
         tracing::error!(error = %error, "commit failed; the store is opened again");
-        self.count_bytes();
+        self.keep_counters();
         self.slot = Slot::None;
         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
         let mut replies = std::mem::take(&mut self.out.replies);

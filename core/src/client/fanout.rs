@@ -36,7 +36,12 @@ impl Fanout {
         let (state, state_rx) = watch::channel(state);
         let (last_seq, last_seq_rx) = watch::channel(last_seq);
         let metrics = Arc::new(Mutex::new(Metrics::default()));
-        let listeners = Listeners { events: events.downgrade(), state: state_rx, last_seq: last_seq_rx, metrics: Arc::clone(&metrics) };
+        let listeners = Listeners {
+            events: events.downgrade(),
+            state: state_rx,
+            last_seq: last_seq_rx,
+            metrics: Arc::clone(&metrics),
+        };
         (Self { store, max_packet, events, state, last_seq, metrics }, listeners)
     }
 

@@ -7,9 +7,10 @@ mod consumer;
 mod driver;
 mod fanout;
 mod reading;
-mod turn;
+mod serve;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod waiters;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,8 +112,8 @@ impl Homing {
     /// [`PublishError`]; the message is not stored then, except where the variant says otherwise.
     pub async fn publish(&self, message: Publish) -> Result<MessageId, PublishError> {
         let row = check::publish(message, &self.options)?;
-        let room = self.room(row.size()).await?;
-        let n = self.ask(PublishError::Closed, |answer| Command::Publish { row, room, answer }).await?;
+        let _room = self.room(row.size()).await?;
+        let n = self.ask(PublishError::Closed, |answer| Command::Publish { row, _room, answer }).await?;
         Ok(MessageId::new(self.store, n))
     }
 
@@ -123,8 +124,8 @@ impl Homing {
     pub async fn publish_all(&self, messages: Vec<Publish>) -> Result<Vec<MessageId>, PublishError> {
         let rows = messages.into_iter().map(|message| check::publish(message, &self.options));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let room = self.room(rows.iter().map(|row| row.size()).sum()).await?;
-        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { rows, room, answer }).await?;
+        let _room = self.room(rows.iter().map(|row| row.size()).sum()).await?;
+        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { rows, _room, answer }).await?;
         Ok(ids.into_iter().map(|n| MessageId::new(self.store, n)).collect())
     }
 
@@ -278,7 +279,8 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let error = OpenError::StoreUnavailable { path: options.store.clone(), detail: format!("no event loop: {error}") };
+            let error =
+                OpenError::StoreUnavailable { path: options.store.clone(), detail: format!("no event loop: {error}") };
             return drop(opened.send(Err(error)));
         }
     };

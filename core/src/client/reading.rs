@@ -29,7 +29,9 @@ impl Reading {
         });
         match spawned {
             Ok(_) => Ok(Self { jobs }),
-            Err(error) => Err(OpenError::StoreUnavailable { path: store, detail: format!("no thread could be started: {error}") }),
+            Err(error) => {
+                Err(OpenError::StoreUnavailable { path: store, detail: format!("no thread could be started: {error}") })
+            }
         }
     }
 

@@ -39,7 +39,14 @@ impl Waiters {
     }
 
     /// For the end of the `left` messages with a number up to `through`.
-    pub(crate) fn flush(&mut self, answer: Answer<Result<bool, Error>>, until: i64, through: u64, left: u64, skip: usize) {
+    pub(crate) fn flush(
+        &mut self,
+        answer: Answer<Result<bool, Error>>,
+        until: i64,
+        through: u64,
+        left: u64,
+        skip: usize,
+    ) {
         self.flushes.retain(|flush| !flush.answer.is_closed());
         self.flushes.push(Flush { answer, until, through, left, skip });
     }

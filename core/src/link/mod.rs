@@ -1,17 +1,23 @@
 //! Bytes to and from the broker: reads and writes at the same time, so that neither side can block the other.
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// At most so much is read before the packets in it are taken out.
 const READ_CHUNK: usize = 64 << 10;
-/// Above this the write buffer gives its memory back once it is empty.
+/// Less room than this at the end of the read buffer is not worth a system call.
+const READ_LEAST: usize = 8 << 10;
+/// A write buffer that held more than this gives its memory back once it is empty.
 const KEEP_OUTPUT: usize = 512 << 10;
 
 /// How a link failed.
@@ -49,10 +55,13 @@ pub struct Link {
     stream: Box<dyn Stream>,
     input: BytesMut,
     output: BytesMut,
+    /// The most that stood in `output` since it was empty: its capacity does not tell, for it shrinks with what is taken.
+    peak: usize,
     bytes_in: u64,
     bytes_out: u64,
     heard: bool,
     drained: bool,
+    write_failure: Option<io::Error>,
     failure: Option<LinkError>,
 }
 
@@ -63,10 +72,12 @@ impl Link {
             stream: Box::new(stream),
             input: BytesMut::new(),
             output: BytesMut::new(),
+            peak: 0,
             bytes_in: 0,
             bytes_out: 0,
             heard: false,
             drained: false,
+            write_failure: None,
             failure: None,
         }
     }
@@ -107,74 +118,87 @@ impl Link {
     }
 
     /// Writes and, if wanted, reads as far as it goes. Ready when bytes were read, the write buffer ran empty, or the
-    /// link failed. Nothing is lost if it is not polled again.
+    /// link failed. Nothing is lost if it is not polled again. A link that cannot be written to is read to its end before it
+    /// counts as failed: the broker's last packet says why it closed.
     pub fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
         if self.failure.is_some() {
             return Poll::Ready(());
         }
-        let mut ready = false;
-        match self.poll_write(cx) {
-            Poll::Ready(Ok(())) => ready |= self.drained,
-            Poll::Ready(Err(error)) => return self.fail(error),
-            Poll::Pending => {}
-        }
-        if reading {
+        self.write(cx);
+        let mut ready = self.drained;
+        if reading || self.write_failure.is_some() {
             match self.poll_read(cx) {
-                Poll::Ready(Ok(0)) => return self.fail(LinkError::Eof),
+                Poll::Ready(Ok(0)) => return self.fail(None),
                 Poll::Ready(Ok(_)) => ready = true,
-                Poll::Ready(Err(error)) => return self.fail(error.into()),
+                Poll::Ready(Err(error)) => return self.fail(Some(error)),
+                Poll::Pending if self.write_failure.is_some() => {
+                    let error = self.write_failure.take();
+                    return self.fail(error);
+                }
                 Poll::Pending => {}
             }
         }
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn fail(&mut self, error: LinkError) -> Poll<()> {
-        self.failure = Some(error);
+    /// None: the other side closed in order, unless our last write was told something else. A pipe that is broken after an
+    /// orderly close says nothing new; but the news of a reset are given once only, and the write may have got them.
+    fn fail(&mut self, error: Option<io::Error>) -> Poll<()> {
+        let written = self.write_failure.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        self.failure = Some(error.or(written).map_or(LinkError::Eof, LinkError::from));
         Poll::Ready(())
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+    fn write(&mut self, cx: &mut Context<'_>) {
+        if self.write_failure.is_none()
+            && let Poll::Ready(Err(error)) = self.poll_write(cx)
+        {
+            self.write_failure = Some(error);
+        }
+        if self.write_failure.is_some() {
+            // Answers to what is still read would pile up.
+            self.output = BytesMut::new();
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.peak = self.peak.max(self.output.len());
         while !self.output.is_empty() {
-            match Pin::new(&mut *self.stream).poll_write(cx, &self.output) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(LinkError::Eof)),
-                Poll::Ready(Ok(count)) => {
+            match ready!(Pin::new(&mut *self.stream).poll_write(cx, &self.output))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => {
                     self.output.advance(count);
                     self.bytes_out += count as u64;
                     self.drained = self.output.is_empty();
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => return Poll::Pending,
             }
         }
-        if self.output.capacity() > KEEP_OUTPUT {
+        if self.peak > KEEP_OUTPUT {
             self.output = BytesMut::new();
         }
-        Pin::new(&mut *self.stream).poll_flush(cx).map_err(LinkError::from)
+        self.peak = 0;
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Grows as bytes arrive, never by what a length announces.
-        self.input.reserve(READ_CHUNK);
-        let start = self.input.len();
-        self.input.resize(start + READ_CHUNK, 0);
-        let mut buffer = ReadBuf::new(&mut self.input[start..]);
-        let result = Pin::new(&mut *self.stream).poll_read(cx, &mut buffer);
-        let count = buffer.filled().len();
-        self.input.truncate(start + count);
-        if let Poll::Ready(Ok(())) = result {
-            self.bytes_in += count as u64;
-            self.heard |= count > 0;
+        // Payloads that are still held share the buffer's allocation, so it cannot be used again from the front. Then what is
+        // left of it is filled before another is made: otherwise each small message that is held would cost 64 KiB. It grows
+        // as bytes arrive, never by what a length announces.
+        let room = self.input.capacity() - self.input.len();
+        if room < READ_CHUNK && !self.input.try_reclaim(READ_CHUNK) && room < READ_LEAST {
+            self.input.reserve(READ_CHUNK);
         }
-        result.map(|result| result.map(|()| count))
+        let mut chunk = (&mut self.input).limit(READ_CHUNK);
+        let count = ready!(pin!(self.stream.read_buf(&mut chunk)).poll(cx))?;
+        self.bytes_in += count as u64;
+        self.heard |= count > 0;
+        Poll::Ready(Ok(count))
     }
 
     /// Writes what the system takes at once, without waiting; the rest goes with the next `poll_io`.
     pub fn try_write(&mut self) {
-        if self.failure.is_none()
-            && let Poll::Ready(Err(error)) = self.poll_write(&mut Context::from_waker(Waker::noop()))
-        {
-            self.failure = Some(error);
+        if self.failure.is_none() {
+            self.write(&mut Context::from_waker(Waker::noop()));
         }
     }
 
@@ -182,7 +206,8 @@ impl Link {
     /// bytes would reset the link and could cost the other side our last packet. Bound it in time.
     pub async fn finish(mut self: Box<Self>) {
         let last = self.output.split();
-        if self.failure.is_some() || self.stream.write_all(&last).await.is_err() || self.stream.shutdown().await.is_err() {
+        let failed = self.failure.is_some() || self.write_failure.is_some();
+        if failed || self.stream.write_all(&last).await.is_err() || self.stream.shutdown().await.is_err() {
             return;
         }
         let mut rest = [0; 1024];

@@ -236,6 +236,8 @@ pub struct Metrics {
     pub connects: u64,
     /// Acknowledgements for packet identifiers nobody waits for.
     pub stray_acks: u64,
+    /// Bytes skipped behind 3.1.1 acknowledgements that were written in MQTT 5's form.
+    pub ignored_bytes: u64,
     /// Received messages dropped because there was no room (QoS 0 only).
     pub dropped_in: u64,
     /// The most commands and packets that one turn handled.

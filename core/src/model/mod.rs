@@ -1,4 +1,5 @@
 //! The vocabulary: topics, messages, options, reasons, events. Imports nothing else of ours.
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod broker_url;
 pub mod error;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use super::event::GapCause;
 use super::message::{Properties, QoS, Subscription};
 use super::reason::ReasonCode;
-use super::event::GapCause;
 use super::topic::{TopicFilter, TopicName};
 
 /// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.

@@ -34,8 +34,6 @@ pub enum Input {
         /// MQTT 5: let the broker publish the will all the same.
         with_will: bool,
     },
-    /// The network may have changed: try at once.
-    TryNow,
     /// A link that was asked for is there; CONNECT may be sent.
     LinkUp,
     /// The link is gone, or could not be made.
@@ -44,6 +42,8 @@ pub enum Input {
     Packet(Packet),
     /// The broker sent what is no packet, or one over our maximum.
     Broken(crate::wire::WireError),
+    /// A message over our maximum was read through: it is acknowledged without being stored (the one exception of P10).
+    Skipped(crate::wire::Skipped),
     /// The inbox has room again, or the store's counters changed beside the session.
     Room,
     /// Time has passed; also said once at the start.

@@ -98,7 +98,9 @@ impl Session {
             return self.leave(Purpose::EndForeign, fx);
         }
         // A non-persistent session is never `established`, yet leaves state behind that belonged to its link.
-        let state = self.out.has_session_state() || self.inb.has_session_state() || self.subs.granted_in(self.row.session_epoch);
+        let state = self.out.has_session_state()
+            || self.inb.has_session_state()
+            || self.subs.granted_in(self.row.session_epoch);
         if !ack.session_present && (self.row.established || state) {
             self.lose_session(now, fx);
         }
@@ -142,7 +144,8 @@ impl Session {
         self.row.protocol = Some(if protocol == Protocol::V5 { 5 } else { 4 });
         self.row.session_present = Some(ack.session_present);
         self.row.last_connect_ms = Some(now.wall_ms);
-        self.row.expiry_granted_s = (protocol == Protocol::V5).then(|| announced.session_expiry.unwrap_or(asked_expiry));
+        self.row.expiry_granted_s =
+            (protocol == Protocol::V5).then(|| announced.session_expiry.unwrap_or(asked_expiry));
         fx.writes.push(Write::Session(Box::new(self.row.clone())));
         self.hot.last_contact_ms = now.wall_ms;
         self.metrics.connects += 1;

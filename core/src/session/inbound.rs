@@ -51,7 +51,14 @@ pub enum Room {
 impl Inbound {
     /// Rebuilt from the rows.
     pub fn new(received: impl IntoIterator<Item = u16>, limit: Limit) -> Self {
-        Self { received: received.into_iter().collect(), held: VecDeque::new(), held_bytes: 0, limit, in_turn: 0, carried: 0 }
+        Self {
+            received: received.into_iter().collect(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            limit,
+            in_turn: 0,
+            carried: 0,
+        }
     }
 
     /// A turn begins: what the last one acknowledged has left.
@@ -113,7 +120,10 @@ impl Inbound {
         let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains(&packet.pid);
         let open = self.received.len() + self.held.len() + self.in_turn;
         if protocol == Protocol::V5 && !repeated && open >= usize::from(receive_maximum) + self.carried {
-            return Err(Violation(ReasonCode::ReceiveMaximumExceeded, "more PUBLISHes than our receive maximum [3.3.4-9]"));
+            return Err(Violation(
+                ReasonCode::ReceiveMaximumExceeded,
+                "more PUBLISHes than our receive maximum [3.3.4-9]",
+            ));
         }
         if self.is_holding() || !repeated && !self.fits(bytes, cx) {
             return Ok(self.hold(packet, repeated));
@@ -177,6 +187,20 @@ impl Inbound {
             cx.fx.writes.push(Write::ReceivedQos2(pid));
         }
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+    }
+
+    /// A message that was too large to be kept is answered all the same, or it would come for ever.
+    pub fn skipped(&mut self, qos: QoS, pid: u16, cx: &mut Context<'_>) {
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => cx.fx.sends.push(Packet::PubAck(Ack::ok(pid))),
+            QoS::ExactlyOnce => {
+                if self.received.insert(pid) {
+                    cx.fx.writes.push(Write::ReceivedQos2(pid));
+                }
+                cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+            }
+        }
     }
 
     fn store(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {

@@ -1,4 +1,5 @@
 //! The MQTT session, sans-IO: inputs and `now` in, effects out. No sockets, no clock, no SQLite.
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod backoff;
 pub mod connection;
@@ -7,6 +8,7 @@ mod handshake;
 pub mod inbound;
 pub mod outbound;
 pub mod packet_ids;
+mod packets;
 pub mod subscriptions;
 
 use std::collections::BTreeMap;
@@ -15,19 +17,21 @@ use std::sync::Arc;
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
 use inbound::{Inbound, Room};
-use outbound::{Context, Downgrade, Known, Outbound, Violation};
+use outbound::{Context, Outbound};
 use subscriptions::Subscriptions;
 
 use crate::model::event::{Event, Gap, GapCause, Metrics, State, Why};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, SessionRow, SubscriptionRow};
-use crate::model::topic::{TopicFilter, TopicName};
+use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
-use crate::wire::packet::{Ack, Disconnect, Packet, Protocol};
+use crate::wire::packet::{Disconnect, Packet, Protocol};
 
 /// So many topics get a gap of their own when QoS 0 messages find no room.
 const DROPPED_TOPICS: usize = 64;
+/// So many links end for the same too large message before it is read through.
+const TOO_LARGE_LINKS: u32 = 3;
 
 /// What the store remembers of a session.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub struct Session {
     wants_room: bool,
     /// Topics of which QoS 0 messages were dropped for want of room: since when, after which message.
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
+    /// Links in a row that were closed for a message over our maximum.
+    too_large: u32,
 }
 
 impl Session {
@@ -84,6 +90,7 @@ impl Session {
             was_full: false,
             wants_room: false,
             dropped: BTreeMap::new(),
+            too_large: 0,
         }
     }
 
@@ -123,6 +130,17 @@ impl Session {
         self.inb.begin_turn();
     }
 
+    /// Whether messages over our maximum are to be read through on the next link: a 3.1.1 broker cannot know the maximum
+    /// and would send the same message for ever.
+    pub fn skips_too_large(&self) -> bool {
+        self.too_large >= TOO_LARGE_LINKS
+    }
+
+    /// Whether messages wait for the link to take more bytes.
+    pub fn wants_credit(&self) -> bool {
+        self.conn.up().is_some() && self.out.credit() <= 0
+    }
+
     /// Bytes came from the broker.
     pub fn heard(&mut self, now: Now) {
         self.conn.heard(now.mono_ms);
@@ -152,16 +170,12 @@ impl Session {
             Input::Subscribe(wish) => self.subs.subscribe(wish, epoch, fx),
             Input::Unsubscribe(filter) => self.subs.unsubscribe(filter, epoch, fx),
             Input::Connect => self.conn.now_please(),
-            Input::TryNow => {
-                if self.conn.wanted {
-                    self.conn.now_please();
-                }
-            }
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
             Input::LinkUp => self.link_up(now, fx),
             Input::LinkDown(why) => self.link_down(why, now, fx),
             Input::Packet(packet) => self.packet(packet, now, fx),
-            Input::Broken(error) => self.violation(error.reason, error.text, fx),
+            Input::Broken(error) => self.broken(error, fx),
+            Input::Skipped(skipped) => self.skipped(skipped, now, fx),
             Input::Room => self.room(now, fx),
             Input::Rows(loaded) => self.rows(loaded, now, fx),
             Input::Tick => self.tick(now, fx),
@@ -269,7 +283,10 @@ impl Session {
             fx.sends.push(Packet::Disconnect(Disconnect::new(reason)));
         }
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
-            fx.events.push(Event::Warning { code: "protocol_violation", text: format!("broker: {text}; closed with {reason}") });
+            fx.events.push(Event::Warning {
+                code: "protocol_violation",
+                text: format!("broker: {text}; closed with {reason}"),
+            });
         }
         self.close(Why::Protocol(reason, text), fx);
     }
@@ -287,139 +304,5 @@ impl Session {
         if !dancing {
             fx.events.push(Event::State(state));
         }
-    }
-
-    fn packet(&mut self, packet: Packet, now: Now, fx: &mut Effects) {
-        let up = match self.conn.phase {
-            Phase::Up(up) => up,
-            Phase::Handshake { .. } => {
-                match packet {
-                    Packet::ConnAck(ack) => self.connack(*ack, now, fx),
-                    Packet::Auth(_) => self.violation(
-                        ReasonCode::ProtocolError,
-                        "AUTH without an authentication method [4.12.0-6]".to_owned(),
-                        fx,
-                    ),
-                    _ => self.violation(
-                        ReasonCode::ProtocolError,
-                        "first packet is not a CONNACK [3.2.0-1]".to_owned(),
-                        fx,
-                    ),
-                }
-                return;
-            }
-            Phase::Down | Phase::Opening | Phase::Closing => return,
-        };
-        self.hot.last_contact_ms = now.wall_ms;
-        if let Err(Violation(reason, text)) = self.packet_up(packet, &up, now, fx) {
-            self.violation(reason, text.to_owned(), fx);
-        }
-    }
-
-    fn packet_up(&mut self, packet: Packet, up: &connection::Up, now: Now, fx: &mut Effects) -> Result<(), Violation> {
-        match packet {
-            Packet::Publish(publish) => {
-                let topic = publish.topic.clone();
-                let (inb, mut cx) = self.inbound(now, fx);
-                match inb.publish(publish, up.protocol, up.receive_maximum, &mut cx)? {
-                    Room::Enough => {}
-                    Room::Wanted => self.wants_room = true,
-                    Room::Dropped => {
-                        self.wants_room = true;
-                        self.dropped(&topic, now, fx);
-                    }
-                    Room::Overflow => {
-                        self.conn.blocked = true;
-                        self.was_full = true;
-                        self.wants_room = true;
-                        self.close(Why::InboxFull, fx);
-                    }
-                }
-            }
-            Packet::PubAck(ack) => {
-                self.conn.moved_ack();
-                let (out, mut cx) = self.outbound(now, fx);
-                let told = out.puback(ack, &mut cx)?;
-                out.pump(&mut cx);
-                if told == Downgrade::FirstOnLink {
-                    let text = "the broker answers QoS 2 with PUBACK: it knows QoS 1 only, messages arrive at least once";
-                    fx.events.push(Event::Warning { code: "qos2_downgraded", text: text.to_owned() });
-                }
-            }
-            Packet::PubRec(ack) => {
-                self.conn.moved_ack();
-                let (out, mut cx) = self.outbound(now, fx);
-                let known = out.pubrec(ack, &mut cx)?;
-                out.pump(&mut cx);
-                if known == Known::Unknown {
-                    self.unknown_pubrec(ack.pid, up.protocol, fx);
-                }
-            }
-            Packet::PubComp(ack) => {
-                self.conn.moved_ack();
-                let (out, mut cx) = self.outbound(now, fx);
-                out.pubcomp(ack, &mut cx)?;
-                out.pump(&mut cx);
-            }
-            Packet::PubRel(ack) => {
-                let (inb, mut cx) = self.inbound(now, fx);
-                inb.pubrel(ack.pid, up.protocol, &mut cx);
-            }
-            Packet::SubAck(ack) => {
-                let known = self.subs.acknowledged(&ack, false, self.row.session_epoch, now, fx)?;
-                self.metrics.stray_acks += u64::from(!known);
-            }
-            Packet::UnsubAck(ack) => {
-                let known = self.subs.acknowledged(&ack, true, self.row.session_epoch, now, fx)?;
-                self.metrics.stray_acks += u64::from(!known);
-            }
-            Packet::PingResp => self.conn.pong(),
-            Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),
-            Packet::Auth(_) => {
-                return Err(Violation(ReasonCode::ProtocolError, "AUTH without an authentication method [4.12.0-6]"));
-            }
-            Packet::ConnAck(_) => return Err(Violation(ReasonCode::ProtocolError, "a second CONNACK [3.2.0-2]")),
-            Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::PingReq => {
-                return Err(Violation(ReasonCode::ProtocolError, "a packet that only clients send [2.1.2]"));
-            }
-        }
-        Ok(())
-    }
-
-    fn unknown_pubrec(&mut self, pid: u16, protocol: Protocol, fx: &mut Effects) {
-        if self.conn.ignore_unknown {
-            return;
-        }
-        let reason = match protocol {
-            Protocol::V5 => ReasonCode::PacketIdentifierNotFound,
-            Protocol::V4 => ReasonCode::Success,
-        };
-        fx.sends.push(Packet::PubRel(Ack { pid, reason }));
-        if let Phase::Up(up) = &mut self.conn.phase {
-            up.answered_unknown = true;
-        }
-    }
-
-    /// A QoS 0 message found no room: a gap says so, and closes when there is room.
-    fn dropped(&mut self, topic: &TopicName, now: Now, fx: &mut Effects) {
-        // A topic name is a filter that matches itself alone; beyond some of them one gap stands for all.
-        let name = if self.dropped.len() < DROPPED_TOPICS { topic.as_str() } else { "#" };
-        let Ok(filter) = TopicFilter::new(name) else { return };
-        let (from_ms, after_seq) = (now.wall_ms, self.hot.next_seq - 1);
-        if !self.dropped.contains_key(&filter) {
-            self.dropped.insert(filter.clone(), (from_ms, after_seq));
-            fx.writes.push(Write::GapOpen { filter, cause: GapCause::InboxFull, from_ms, after_seq });
-        }
-    }
-
-    fn disconnected_by_broker(&mut self, disconnect: &Disconnect, fx: &mut Effects) {
-        if disconnect.reason == ReasonCode::SessionTakenOver {
-            self.conn.taken_over();
-        }
-        if let Some(server) = &disconnect.server_reference {
-            let text = format!("the broker names another server: {server}; it is not followed by itself");
-            fx.events.push(Event::Warning { code: "redirect", text });
-        }
-        self.close(Why::Broker(disconnect.reason), fx);
     }
 }

@@ -92,7 +92,8 @@ impl Subscriptions {
         self.pending.clear();
         self.refused.clear();
         if !resumed {
-            let gone: Vec<_> = self.rows.values().filter(|row| !row.wanted).map(|row| row.wish.filter.clone()).collect();
+            let gone: Vec<_> =
+                self.rows.values().filter(|row| !row.wanted).map(|row| row.wish.filter.clone()).collect();
             for filter in gone {
                 self.forget(filter, fx);
             }
@@ -117,7 +118,8 @@ impl Subscriptions {
     pub fn session_lost(&mut self, old_epoch: u64, from_ms: i64, after_seq: u64, fx: &mut Effects) {
         self.disconnected();
         for (filter, row) in &self.rows {
-            if row.wanted && row.granted.is_some_and(|(_, epoch)| epoch == old_epoch) && !self.gaps.contains_key(filter) {
+            if row.wanted && row.granted.is_some_and(|(_, epoch)| epoch == old_epoch) && !self.gaps.contains_key(filter)
+            {
                 let (filter, cause) = (filter.clone(), GapCause::SessionLost);
                 self.gaps.insert(filter.clone(), OpenGap { filter: filter.clone(), cause, from_ms, after_seq });
                 fx.writes.push(Write::GapOpen { filter, cause, from_ms, after_seq });
@@ -129,7 +131,14 @@ impl Subscriptions {
     ///
     /// # Errors
     /// It does not fit its request.
-    pub fn acknowledged(&mut self, ack: &SubAck, unsubscribe: bool, epoch: u64, now: Now, fx: &mut Effects) -> Result<bool, Violation> {
+    pub fn acknowledged(
+        &mut self,
+        ack: &SubAck,
+        unsubscribe: bool,
+        epoch: u64,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<bool, Violation> {
         let Some(request) = self.pending.get(&ack.pid) else { return Ok(false) };
         if unsubscribe != matches!(request, Request::Unsubscribe(_)) {
             return Err(Violation(ReasonCode::ProtocolError, "SUBACK and UNSUBACK mixed up [3.8.4-2]"));

@@ -2,7 +2,10 @@
 //!
 //! Writes of a turn are staged in memory where that makes them cheaper, and are one transaction at `commit`. Reads
 //! see them. Whoever drops the store without `commit` loses the turn, whole, as a kill would.
-#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(unreachable_pub, unused_imports, reason = "for tests and benches, see the feature")
+)]
 
 mod batch;
 mod codec;
@@ -23,13 +26,15 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+#[cfg(feature = "internals")]
 pub use consumers::{ConsumerRow, MAX_MARKS};
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(feature = "internals")]
 pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
+#[cfg(feature = "internals")]
 pub use outbox::MAX_VERDICTS;
 pub use retention::Removed;
-
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};

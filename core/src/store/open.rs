@@ -25,8 +25,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 const SMALLEST_PAGE: u64 = 512;
 const FOREIGN: &str = "an SQLite file of another program";
 const NOT_SQLITE: &str = "a file of something else, not SQLite";
-/// How long a lock that another program holds is waited for.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(windows) { 2_000 } else { 250 });
+/// How long a lock that another program holds (a backup, a curious tool) is waited for before it counts as trouble.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// So many numbers are skipped when commits may have been lost.
 const SKIP: u64 = 65_536;
 /// Prepared statements kept; there are about 50.

@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Runs a checkpoint and says how long the log was or is.
-    pub(super) fn log_pages(&self, mode: &str) -> Result<i64, StoreError> {
+    fn log_pages(&self, mode: &str) -> Result<i64, StoreError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         Ok(self.connection.prepare_cached(&sql)?.query_row([], |row| row.get(1))?)
     }

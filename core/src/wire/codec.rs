@@ -6,6 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::fields::{Fields, fits, put_binary, put_varint, varint, varint_len};
 use super::packet::{Ack, Packet, Protocol, PublishPacket};
+use super::skip::{Skip, Skipped};
 use super::{WireError, connect, props, v4, v5};
 use crate::model::message::{Properties, QoS};
 use crate::model::reason::ReasonCode;
@@ -29,12 +30,26 @@ pub struct Decoder {
     protocol: Protocol,
     max_packet: u32,
     ignored: u64,
+    skipping: bool,
+    skip: Option<Skip>,
+    skipped: Option<Skipped>,
 }
 
 impl Decoder {
     /// For one link. `max_packet` counts whole packets, fixed header included [3.1.2.11.4].
     pub const fn new(protocol: Protocol, max_packet: u32) -> Self {
-        Self { protocol, max_packet, ignored: 0 }
+        Self { protocol, max_packet, ignored: 0, skipping: false, skip: None, skipped: None }
+    }
+
+    /// From now on 3.1.1 messages over the maximum are read through instead of being an error.
+    pub fn skip_too_large(&mut self) {
+        self.skipping = true;
+    }
+
+    /// A message that was read through. To be asked whenever `decode` says None: what stands behind it is decoded only
+    /// afterwards, so that the order holds.
+    pub fn take_skipped(&mut self) -> Option<Skipped> {
+        self.skipped.take()
     }
 
     /// Bytes that were skipped because the other side wrote MQTT 5 acknowledgements on a 3.1.1 link.
@@ -52,11 +67,25 @@ impl Decoder {
     /// # Errors
     /// [`WireError`] with the reason for the DISCONNECT. The buffer is of no use afterwards.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, WireError> {
+        if self.skipped.is_some() {
+            return Ok(None);
+        }
+        if let Some(skip) = self.skip.take() {
+            match skip.go_on(buffer) {
+                Ok(skipped) => self.skipped = Some(skipped),
+                Err(skip) => self.skip = Some(skip),
+            }
+            return Ok(None);
+        }
         let Some(&first) = buffer.first() else { return Ok(None) };
         self.check_first(first)?;
         let Some((remaining, used)) = varint(buffer.get(1..).unwrap_or_default())? else { return Ok(None) };
         let header = 1 + used;
         let total = header + remaining as usize;
+        if total > self.max_packet as usize && self.skipping && first >> 4 == 3 && self.protocol == Protocol::V4 {
+            self.skip = Skip::begin(first, header, total, buffer)?;
+            return if self.skip.is_some() { self.decode(buffer) } else { Ok(None) };
+        }
         if total > self.max_packet as usize {
             let text = format!("a packet of {total} bytes; the maximum is {} [MQTT-3.1.2-24]", self.max_packet);
             return Err(WireError::too_large(text));

@@ -3,12 +3,14 @@
 //! The crate reads and writes property sections and writes (UN)SUBSCRIBE. Framing, fixed headers and the few fields around
 //! the properties are read here: the crate checks too little there, refuses reason codes it does not know, and its writers of
 //! CONNECT, DISCONNECT and AUTH produce wrong bytes (`tests_crate.rs` shows each; drop the own code when it no longer does).
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 mod codec;
 mod connect;
 mod fields;
 pub mod packet;
 mod props;
+mod skip;
 mod v4;
 mod v5;
 
@@ -19,7 +21,10 @@ mod tests_crate;
 #[cfg(test)]
 mod tests_hostile;
 
-pub use codec::{Decoder, MAX_REMAINING, encode, encoded_len, publish_len};
+pub use codec::{Decoder, encode, encoded_len};
+#[cfg(feature = "internals")]
+pub use codec::{MAX_REMAINING, publish_len};
+pub use skip::Skipped;
 
 use crate::model::reason::ReasonCode;
 

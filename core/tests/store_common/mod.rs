@@ -12,7 +12,14 @@ pub(crate) fn path(folder: &TempDir) -> std::path::PathBuf {
 }
 
 pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
-    Store::open(&StoreOptions { path, durability, client_id: None, first_consumer: "default", first_consumer_filters: &[], wall_ms: 1_000 })
+    Store::open(&StoreOptions {
+        path,
+        durability,
+        client_id: None,
+        first_consumer: "default",
+        first_consumer_filters: &[],
+        wall_ms: 1_000,
+    })
 }
 
 pub(crate) fn open(folder: &TempDir) -> Store {

@@ -140,7 +140,11 @@ impl ModelBroker {
             Packet::PubRel(ack) => {
                 let known = self.open_qos2.remove(&ack.pid);
                 self.unacked_in.remove(&ack.pid);
-                let reason = if known || self.protocol == Protocol::V4 { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+                let reason = if known || self.protocol == Protocol::V4 {
+                    ReasonCode::Success
+                } else {
+                    ReasonCode::PacketIdentifierNotFound
+                };
                 self.to_client.push_back(Packet::PubComp(Ack { pid: ack.pid, reason }));
             }
             Packet::PubAck(ack) => self.finish(ack.pid, QoS::AtLeastOnce),

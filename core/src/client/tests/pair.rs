@@ -140,8 +140,8 @@ impl World {
         let message = Publish::new(TopicName::new("up").unwrap(), number.to_be_bytes().to_vec()).qos(qos);
         let row = crate::client::check::publish(message, &self.options).unwrap();
         let (answer, mut reply) = oneshot::channel();
-        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        self.turn(vec![TurnInput::Command(Command::Publish { row, room, answer })]);
+        let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        self.turn(vec![TurnInput::Command(Command::Publish { row, _room, answer })]);
         if let Ok(result) = reply.try_recv() {
             self.accepted.push((result.unwrap(), qos, number));
         }
@@ -155,7 +155,9 @@ impl World {
         }
         let mut inputs: Vec<_> = self.pending.drain(..).collect();
         for _ in 0..self.rng.usize(1..=most) {
-            if self.link && let Some(packet) = self.broker.take() {
+            if self.link
+                && let Some(packet) = self.broker.take()
+            {
                 inputs.push(TurnInput::Session(Input::Packet(packet)));
             }
         }
@@ -200,8 +202,12 @@ impl World {
 
     fn check(&mut self) {
         assert_eq!(self.broker.faults, Vec::<String>::new());
-        let arrived: Vec<(QoS, u32)> =
-            self.broker.accepted.iter().map(|(qos, payload)| (*qos, u32::from_be_bytes(payload[..].try_into().unwrap()))).collect();
+        let arrived: Vec<(QoS, u32)> = self
+            .broker
+            .accepted
+            .iter()
+            .map(|(qos, payload)| (*qos, u32::from_be_bytes(payload[..].try_into().unwrap())))
+            .collect();
         let mut firsts = Vec::new();
         let mut counts: HashMap<u32, u32> = HashMap::new();
         for (_, number) in &arrived {
@@ -215,13 +221,19 @@ impl World {
         for (id, qos, number) in &self.accepted.clone() {
             let count = counts.get(number).copied().unwrap_or(0);
             assert!(count > 0, "P1: message {id} ({number}) was accepted and never arrived");
-            assert!(*qos == QoS::AtLeastOnce || count == 1 || self.losses > 0, "P3: message {id} arrived {count} times");
+            assert!(
+                *qos == QoS::AtLeastOnce || count == 1 || self.losses > 0,
+                "P3: message {id} arrived {count} times"
+            );
             let (answer, mut reply) = oneshot::channel();
             self.engine_turn(Command::Fate { n: *id, answer });
             let fate = reply.try_recv().unwrap().unwrap();
             assert!(matches!(fate, Fate::Delivered { .. }), "P9: message {id} is {fate:?}");
             let maybe_twice = matches!(fate, Fate::Delivered { maybe_twice: true, .. });
-            assert!(*qos == QoS::AtLeastOnce || count == 1 || maybe_twice, "P9: {id} arrived {count} times and says {fate:?}");
+            assert!(
+                *qos == QoS::AtLeastOnce || count == 1 || maybe_twice,
+                "P9: {id} arrived {count} times and says {fate:?}"
+            );
         }
         let reader = Reader::open(&self.options.store).unwrap();
         let mut inbox: Vec<(u64, QoS, u32)> = Vec::new();

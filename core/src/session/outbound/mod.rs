@@ -1,6 +1,7 @@
 //! Outgoing messages: a window of rows, first sends, resends after a reconnect (P1, P3, P5, P6).
 
 mod acks;
+mod expiry;
 mod slots;
 
 use std::collections::VecDeque;
@@ -111,6 +112,11 @@ impl Outbound {
     /// How many bytes the link takes in this turn.
     pub fn set_credit(&mut self, bytes: i64) {
         self.credit = bytes;
+    }
+
+    /// What is left of it.
+    pub fn credit(&self) -> i64 {
+        self.credit
     }
 
     /// Whether something was sent and not finished.
@@ -331,7 +337,6 @@ impl Outbound {
             id,
             Slot {
                 progress: Progress::Published,
-                qos: row.qos,
                 sent_qos: sent.qos,
                 downgraded,
                 maybe_dup: row.maybe_dup,
@@ -375,41 +380,6 @@ impl Outbound {
             self.unfinished -= 1;
             self.unfinished_qos2 -= usize::from(slot.sent_qos == QoS::ExactlyOnce);
         }
-    }
-
-    /// Asks for expired rows when the time has come.
-    pub fn sweep(&mut self, cx: &mut Context<'_>) {
-        if !self.sweeping && self.next_expiry.is_some_and(|at| at <= cx.now.store_ms) {
-            self.ask_expired(cx);
-        }
-    }
-
-    /// Asks for expired rows, and for the time of the next.
-    pub fn ask_expired(&mut self, cx: &mut Context<'_>) {
-        self.sweeping = true;
-        let (after, now_ms) = (cx.hot.lanes[0].sent_through, cx.now.store_ms);
-        cx.fx.loads.push(Load::Expired { after, now_ms, max_rows: 1000 });
-    }
-
-    /// Expired rows have come: they were never sent.
-    pub fn expired(&mut self, rows: &[(u64, u64)], next_ms: Option<i64>, cx: &mut Context<'_>) {
-        self.sweeping = false;
-        self.next_expiry = next_ms;
-        for (id, size) in rows {
-            if *id <= cx.hot.lanes[0].sent_through {
-                continue;
-            }
-            if let Ok(index) = self.ready.binary_search_by_key(id, |row| row.id) {
-                self.ready.remove(index);
-                self.ready_bytes -= size;
-            }
-            self.end(*id, *size, Fate::Expired, cx);
-        }
-    }
-
-    /// Store clock of the next expiry.
-    pub fn next_expiry(&self) -> Option<i64> {
-        self.next_expiry
     }
 }
 

@@ -22,8 +22,7 @@ pub(super) enum Progress {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
     pub(super) progress: Progress,
-    pub(super) qos: QoS,
-    /// As sent on this link; lower than `qos` if downgraded.
+    /// As sent on this link; lower than asked for if downgraded.
     pub(super) sent_qos: QoS,
     pub(super) downgraded: bool,
     pub(super) maybe_dup: bool,
@@ -34,14 +33,12 @@ pub(super) struct Slot {
 
 pub(super) const HOLE: Slot = Slot {
     progress: Progress::Done,
-    qos: QoS::AtMostOnce,
     sent_qos: QoS::AtMostOnce,
     downgraded: false,
     maybe_dup: false,
     counted: false,
     size: 0,
 };
-
 
 /// A run of ordinals, the first one unfinished.
 #[derive(Debug)]
@@ -56,9 +53,8 @@ impl Slots {
         let mut slots = Self { oldest: sent_through + 1, slots: VecDeque::new() };
         for row in in_flight {
             let progress = if row.released { Progress::Released } else { Progress::Published };
-            let (qos, maybe_dup, size) = (row.qos, row.maybe_dup, row.size);
             slots.reach(row.id);
-            slots.put(row.id, Slot { progress, qos, sent_qos: qos, maybe_dup, size, ..HOLE });
+            slots.put(row.id, Slot { progress, sent_qos: row.qos, maybe_dup: row.maybe_dup, size: row.size, ..HOLE });
         }
         if !slots.is_empty() {
             slots.reach(sent_through);
