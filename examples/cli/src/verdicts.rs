@@ -140,7 +140,7 @@ mod tests {
             message.ttl = ttl;
             message
         };
-        let ttl = |n: u64| (n % 3 == 0).then_some(std::time::Duration::from_millis(1));
+        let ttl = |n: u64| n.is_multiple_of(3).then_some(std::time::Duration::from_millis(1));
         // More than a page, so that its border is crossed.
         let ids = homing.publish_all((0..1200).map(|n| message(ttl(n))).collect()).await.unwrap();
         let mut verdicts = Verdicts::default();
@@ -152,7 +152,12 @@ mod tests {
         let reader = homing.reader().unwrap();
         for expected in [expired, Vec::new()] {
             let mut told = Vec::new();
-            verdicts.catch_up(&reader, |id, fate| Ok(told.push((id, fate.clone())))).unwrap();
+            verdicts
+                .catch_up(&reader, |id, fate| {
+                    told.push((id, fate.clone()));
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(told, expected.into_iter().map(|id| (id, Fate::Expired)).collect::<Vec<_>>());
         }
         assert!(!verdicts.is_empty());
