@@ -92,7 +92,9 @@ impl Session {
             return self.leave(Purpose::Session, fx);
         }
         let adopt = self.options.foreign_session == ForeignSession::Adopt;
-        let ours = self.row.established || self.row.client_id_random || adopt;
+        // Nobody else can have our random identifier, but we can: at a broker or in a version that we came back to.
+        let first = self.row.client_id_random && self.row.last_connect_ms.is_none();
+        let ours = self.row.established || first || adopt;
         if ack.session_present && !ours {
             // Its packet identifiers are not ours: one of our messages could be swallowed as a repeat (measured).
             return self.leave(Purpose::EndForeign, fx);
