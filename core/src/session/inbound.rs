@@ -6,12 +6,14 @@ use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
 use crate::model::options::Limit;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::InboxRow;
+use crate::model::rows::{InboxRow, props_size};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
-/// Payloads that may wait in memory for room; beyond it they are forgotten and the link is closed.
-const HELD_BYTES: usize = 8 << 20;
+/// Messages that may wait in memory for room; beyond it they are forgotten and the link is closed.
+const HELD_BYTES: u64 = 8 << 20;
+/// What a held message costs besides its content: an MQTT 3.1.1 broker may send millions of empty ones.
+const HELD_EACH: u64 = 128;
 
 /// An unanswered packet: answers leave in the order of arrival [4.6.0-2], so the whole suffix waits.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub struct Inbound {
     /// QoS 2 identifiers stored and not yet released.
     received: HashSet<u16>,
     held: VecDeque<Held>,
-    held_bytes: usize,
+    held_bytes: u64,
     limit: Limit,
     /// QoS 1 messages of this turn: their acknowledgements have not left yet.
     in_turn: usize,
@@ -40,8 +42,6 @@ pub struct Inbound {
 pub enum Room {
     /// Nothing.
     Enough,
-    /// No room: removing done messages may help.
-    Wanted,
     /// Too much is held back: close, and come back when there is room.
     Overflow,
     /// A QoS 0 message was dropped.
@@ -93,8 +93,10 @@ impl Inbound {
         !self.held.is_empty()
     }
 
+    /// An empty inbox takes a message of any size: one over the limit would stand before all others for ever.
     fn fits(&self, bytes: u64, cx: &Context<'_>) -> bool {
-        cx.hot.inbox_messages < self.limit.messages && cx.hot.inbox_bytes + bytes <= self.limit.bytes
+        let within = cx.hot.inbox_bytes + bytes <= self.limit.bytes || cx.hot.inbox_messages == 0;
+        cx.hot.inbox_messages < self.limit.messages && within
     }
 
     /// PUBLISH.
@@ -108,7 +110,7 @@ impl Inbound {
         receive_maximum: u16,
         cx: &mut Context<'_>,
     ) -> Result<Room, Violation> {
-        let bytes = (packet.topic.as_str().len() + packet.payload.len()) as u64;
+        let bytes = size(&packet);
         if packet.qos == QoS::AtMostOnce {
             if self.is_holding() || !self.fits(bytes, cx) {
                 cx.metrics.dropped_in += 1;
@@ -133,39 +135,38 @@ impl Inbound {
     }
 
     fn hold(&mut self, packet: PublishPacket, repeated: bool) -> Room {
-        let again = self.held.iter().any(|held| match held {
-            Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
-            Held::Answer(pid) => *pid == packet.pid,
-        });
-        if again && packet.qos == QoS::ExactlyOnce {
-            return Room::Wanted;
+        let again = packet.qos == QoS::ExactlyOnce
+            && self.held.iter().any(|held| match held {
+                Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
+                Held::Answer(pid) => *pid == packet.pid,
+            });
+        if again {
+            return Room::Enough;
         }
         if repeated {
             self.held.push_back(Held::Answer(packet.pid));
-            return Room::Wanted;
+            return Room::Enough;
         }
-        self.held_bytes += packet.topic.as_str().len() + packet.payload.len();
+        self.held_bytes += held_size(&packet);
         self.held.push_back(Held::Message(packet));
-        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Wanted }
+        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Enough }
     }
 
     /// There may be room again: stores and answers what was held back, in order.
-    pub fn room(&mut self, cx: &mut Context<'_>) -> Room {
+    pub fn room(&mut self, cx: &mut Context<'_>) {
         while let Some(held) = self.held.pop_front() {
             match held {
                 Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
                 Held::Message(packet) => {
-                    let bytes = packet.topic.as_str().len() + packet.payload.len();
-                    if !self.fits(bytes as u64, cx) {
+                    if !self.fits(size(&packet), cx) {
                         self.held.push_front(Held::Message(packet));
-                        return Room::Wanted;
+                        return;
                     }
-                    self.held_bytes -= bytes;
+                    self.held_bytes -= held_size(&packet);
                     self.accept(packet, cx);
                 }
             }
         }
-        Room::Enough
     }
 
     /// Whether a message of some size would be stored now.
@@ -225,6 +226,8 @@ impl Inbound {
     pub fn pubrel(&mut self, pid: u16, protocol: Protocol, cx: &mut Context<'_>) {
         let known = self.received.remove(&pid);
         if known {
+            // A broker that releases it has had an answer; from now on the identifier means another message.
+            self.held.retain(|held| !matches!(held, Held::Answer(other) if *other == pid));
             cx.fx.writes.push(Write::ForgetQos2(pid));
         }
         let reason = match known || protocol == Protocol::V4 {
@@ -233,4 +236,13 @@ impl Inbound {
         };
         cx.fx.sends.push(Packet::PubComp(Ack { pid, reason }));
     }
+}
+
+/// Bytes that the message will have as a row.
+fn size(packet: &PublishPacket) -> u64 {
+    (packet.topic.as_str().len() + packet.payload.len() + packet.props.as_deref().map_or(0, props_size)) as u64
+}
+
+fn held_size(packet: &PublishPacket) -> u64 {
+    size(packet) + HELD_EACH
 }

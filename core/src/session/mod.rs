@@ -10,13 +10,15 @@ pub mod outbound;
 pub mod packet_ids;
 mod packets;
 pub mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
-use inbound::{Inbound, Room};
+use inbound::Inbound;
 use outbound::{Context, Outbound};
 use subscriptions::Subscriptions;
 
@@ -64,8 +66,6 @@ pub struct Session {
     started: bool,
     /// The inbox was full: the next CONNECT asks for little.
     was_full: bool,
-    /// Room for messages would be welcome: remove what is done with.
-    wants_room: bool,
     /// Topics of which QoS 0 messages were dropped for want of room: since when, after which message.
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
     /// Links in a row that were closed for a message over our maximum.
@@ -76,6 +76,8 @@ impl Session {
     /// Rebuilds a session from its rows. `seed` makes its randomness repeatable.
     pub fn new(options: Arc<Options>, restored: Restored, seed: u64) -> Self {
         let backoff = backoff::Backoff::new(options.retry.0, options.retry.1);
+        let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::InboxFull);
+        let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
             out: Outbound::new(&restored.hot, &restored.in_flight),
@@ -88,8 +90,7 @@ impl Session {
             rng: fastrand::Rng::with_seed(seed),
             started: false,
             was_full: false,
-            wants_room: false,
-            dropped: BTreeMap::new(),
+            dropped,
             too_large: 0,
         }
     }
@@ -119,9 +120,9 @@ impl Session {
         self.conn.up().map_or_else(|| self.wanted_protocol(), |up| up.protocol)
     }
 
-    /// Whether done messages should be removed to make room; asking resets it.
-    pub fn take_wants_room(&mut self) -> bool {
-        std::mem::take(&mut self.wants_room)
+    /// Whether something waits for room in the inbox: then `Input::Room` is welcome, and done messages should go.
+    pub fn wants_room(&self) -> bool {
+        self.inb.is_holding() || self.conn.blocked || !self.dropped.is_empty()
     }
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
@@ -239,10 +240,8 @@ impl Session {
 
     fn room(&mut self, now: Now, fx: &mut Effects) {
         let (inb, mut cx) = self.inbound(now, fx);
-        let room = inb.room(&mut cx);
-        let has_room = inb.has_room(&cx);
-        self.wants_room = room == Room::Wanted;
-        if !has_room {
+        inb.room(&mut cx);
+        if !inb.has_room(&cx) {
             return;
         }
         self.conn.blocked = false;
@@ -292,6 +291,10 @@ impl Session {
     }
 
     fn link_down(&mut self, why: Why, now: Now, fx: &mut Effects) {
+        if self.conn.phase == Phase::Down {
+            // The end of a link was told twice: the wait that the first one began stands.
+            return;
+        }
         self.out.disconnected();
         self.inb.disconnected();
         self.subs.disconnected();
