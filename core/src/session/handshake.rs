@@ -13,6 +13,9 @@ use crate::model::reason::ReasonCode;
 use crate::model::writes::Write;
 use crate::wire::packet::{ConnAck, Connect, Disconnect, Packet, Protocol};
 
+/// Fixed header and the longest remaining length [1.5.5]: what is longer has no form on the wire.
+const LONGEST_PACKET: usize = 5 + 268_435_455;
+
 impl Session {
     pub(super) fn wanted_protocol(&self) -> Protocol {
         match (self.options.version, self.row.protocol) {
@@ -168,7 +171,10 @@ impl Session {
             },
             max_qos: announced.maximum_qos.and_then(QoS::from_number).unwrap_or(QoS::ExactlyOnce),
             retain: announced.retain_available.unwrap_or(true),
-            max_packet: announced.maximum_packet_size.map_or(usize::MAX, |bytes| bytes as usize),
+            max_packet: announced
+                .maximum_packet_size
+                .map_or(LONGEST_PACKET, |bytes| bytes as usize)
+                .min(LONGEST_PACKET),
         };
         let ids_available = announced.subscription_ids_available.unwrap_or(true);
         self.inb.connected();

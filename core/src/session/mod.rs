@@ -127,7 +127,7 @@ impl Session {
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
     pub fn begin_turn(&mut self, credit: i64) {
-        self.out.set_credit(credit);
+        self.out.begin_turn(credit);
         self.inb.begin_turn();
     }
 
@@ -151,7 +151,8 @@ impl Session {
     pub fn timeout(&self, now: Now) -> Option<i64> {
         let expiry = self.out.next_expiry().map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.store_ms)));
         let conn = self.row.broker.as_ref().and_then(|_| self.conn.timeout());
-        [conn, expiry].into_iter().flatten().min()
+        let at_once = self.out.is_exhausted().then_some(now.mono_ms);
+        [conn, expiry, at_once].into_iter().flatten().min()
     }
 
     /// Handles one input.
@@ -231,10 +232,8 @@ impl Session {
         match loaded {
             Loaded::Outbox { rows, complete } => out.rows_loaded(rows, complete, &mut cx),
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),
-            Loaded::Expired { rows, next_ms } => {
-                out.expired(&rows, next_ms, &mut cx);
-                out.sweep(&mut cx);
-            }
+            // Those that are left over bring a tick at once.
+            Loaded::Expired { rows, next_ms } => out.expired(&rows, next_ms, &mut cx),
         }
     }
 
