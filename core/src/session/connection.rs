@@ -55,6 +55,8 @@ pub struct Up {
     pub since: i64,
     /// Ping sent and not answered.
     ping: Option<i64>,
+    /// Pings sent and not answered.
+    pings: u32,
     /// We answered a PUBREC that we did not know.
     pub answered_unknown: bool,
     stable: bool,
@@ -175,6 +177,7 @@ impl Connection {
             receive_maximum,
             since: now,
             ping: None,
+            pings: 0,
             answered_unknown: false,
             stable: false,
         });
@@ -193,11 +196,24 @@ impl Connection {
         self.last_out = now;
     }
 
-    /// PINGRESP.
-    pub fn pong(&mut self) {
-        if let Phase::Up(up) = &mut self.phase {
-            up.ping = None;
+    /// A ping is wanted for its answer's sake: whether one may be sent now. It counts like any other.
+    pub fn ping_now(&mut self, now: i64) -> bool {
+        match &mut self.phase {
+            Phase::Up(up) if up.ping.is_none() => {
+                up.pings += 1;
+                up.ping.replace(now).is_none()
+            }
+            _ => false,
         }
+    }
+
+    /// PINGRESP. Says whether it answers the last ping: an earlier one proves nothing of what was sent since.
+    pub fn pong(&mut self) -> bool {
+        let Phase::Up(up) = &mut self.phase else { return false };
+        up.ping = None;
+        let asked = up.pings > 0;
+        up.pings = up.pings.saturating_sub(1);
+        asked && up.pings == 0
     }
 
     /// An acknowledgement came: the link does its work.
@@ -223,6 +239,7 @@ impl Connection {
             return Beat::Quiet;
         }
         up.ping.get_or_insert(now);
+        up.pings += 1;
         Beat::Ping
     }
 

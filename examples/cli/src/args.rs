@@ -135,7 +135,7 @@ pub(crate) struct BrokerArgs {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
     pub(crate) listen: SocketAddr,
-    /// Keeps sessions and retained messages there [default: a temporary folder]
+    /// Keeps sessions and retained messages there [default: in memory only]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
     /// One JSON object a line

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mqtt5::broker::MqttBroker;
-use mqtt5::broker::config::{BrokerConfig, StorageConfig};
+use mqtt5::broker::config::{BrokerConfig, StorageBackend, StorageConfig};
 use serde_json::json;
 
 use crate::args::{BrokerArgs, Common};
@@ -21,17 +21,8 @@ const OUTBOUND_INFLIGHT: u16 = 1_000;
 
 pub(crate) async fn run(_common: Common, args: BrokerArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
-    // Removed when this function ends; a kill leaves it to the system's own cleaning.
-    let (_temporary, folder) = match args.data {
-        Some(folder) => (None, folder),
-        None => {
-            let temporary = tempfile::Builder::new().prefix("homing-broker-").tempdir()?;
-            let folder = temporary.path().to_owned();
-            (Some(temporary), folder)
-        }
-    };
     wait_for_port(args.listen).await?;
-    let mut broker = MqttBroker::with_config(config(args.listen, folder)).await?;
+    let mut broker = MqttBroker::with_config(config(args.listen, args.data)).await?;
     let address = broker.local_addr().ok_or_else(|| Failure::failed("the broker has no address"))?;
     let shutdown = broker.shutdown_handle();
     let mut ready = broker.ready_receiver();
@@ -56,11 +47,14 @@ pub(crate) async fn run(_common: Common, args: BrokerArgs) -> Result<Exit, Failu
     Ok(exit)
 }
 
-fn config(listen: SocketAddr, folder: PathBuf) -> BrokerConfig {
-    let storage = StorageConfig::new()
-        .with_base_dir(folder)
-        .with_max_queued_messages_per_client(QUEUED_MESSAGES)
-        .with_max_queued_bytes_per_client(QUEUED_BYTES);
+fn config(listen: SocketAddr, data: Option<PathBuf>) -> BrokerConfig {
+    // The crate's own default is a folder in the place where it was started.
+    let storage = match data {
+        Some(folder) => StorageConfig::new().with_base_dir(folder),
+        None => StorageConfig::new().with_backend(StorageBackend::Memory),
+    }
+    .with_max_queued_messages_per_client(QUEUED_MESSAGES)
+    .with_max_queued_bytes_per_client(QUEUED_BYTES);
     let mut config = BrokerConfig::new()
         .with_bind_addresses(vec![listen])
         .with_max_outbound_inflight(OUTBOUND_INFLIGHT)

@@ -1,6 +1,6 @@
 //! A session with rows in memory and a broker played by hand: each input is a turn, each turn is committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
@@ -8,7 +8,7 @@ use crate::model::event::{Event, Fate, State, Why};
 use crate::model::message::{QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, SessionRow, SubscriptionRow};
+use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, ReceivedQos2, SessionRow, SubscriptionRow};
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
@@ -24,7 +24,7 @@ pub(super) struct Rig {
     pub(super) row: SessionRow,
     pub(super) outbox: BTreeMap<u64, OutboxRow>,
     pub(super) released: Vec<u64>,
-    pub(super) received: BTreeSet<u16>,
+    pub(super) received: BTreeMap<u16, ReceivedQos2>,
     pub(super) inbox: Vec<(QoS, bytes::Bytes)>,
     pub(super) subscriptions: BTreeMap<TopicFilter, SubscriptionRow>,
     pub(super) gaps: Vec<OpenGap>,
@@ -67,7 +67,7 @@ impl Rig {
             row,
             outbox: BTreeMap::new(),
             released: Vec::new(),
-            received: BTreeSet::new(),
+            received: BTreeMap::new(),
             inbox: Vec::new(),
             subscriptions: BTreeMap::new(),
             gaps: Vec::new(),
@@ -107,7 +107,7 @@ impl Rig {
             row: self.row.clone(),
             hot: self.hot,
             subscriptions: self.subscriptions.values().cloned().collect(),
-            received_qos2: self.received.iter().copied().collect(),
+            received_qos2: self.received.values().cloned().collect(),
             in_flight: in_flight.collect(),
             open_gaps: self.gaps.clone(),
         };
@@ -167,7 +167,10 @@ impl Rig {
             }
             Write::Release { id, .. } => self.released.push(id),
             Write::InboxInsert(row) => self.inbox.push((row.qos, row.payload)),
-            Write::ReceivedQos2(pid) => drop(self.received.insert(pid)),
+            Write::ReceivedQos2 { pid, content } => {
+                self.received.insert(pid, ReceivedQos2 { pid, content, completed: false });
+            }
+            Write::CompletedQos2(pid) => self.received.get_mut(&pid).unwrap().completed = true,
             Write::ForgetQos2(pid) => drop(self.received.remove(&pid)),
             Write::SessionLost { sent_through } => {
                 self.released.clear();

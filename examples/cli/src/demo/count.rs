@@ -122,7 +122,7 @@ impl Outcome {
 
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header(["", "sent", "received", "lost", "duplicated", "gaps"]);
         let rows = [
             ("readings, QoS 2", &self.once),

@@ -1,6 +1,7 @@
 //! A child process: `homing pipe` with a store of its own. What it says is kept across its lives.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,17 @@ impl Heard {
     }
 }
 
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connected = if self.connected { "connected" } else { "not connected" };
+        let Self { delivered, other_verdicts, complete, alarms, .. } = self;
+        let (accepted, received) = (self.accepted.len(), self.numbers.len());
+        write!(f, "{connected}, {accepted} accepted, {delivered} delivered, {other_verdicts} otherwise ended, ")?;
+        write!(f, "{received} received, all below {complete}, {alarms} alarms")?;
+        self.errors.last().map_or(Ok(()), |error| write!(f, "; it said: {error}"))
+    }
+}
+
 /// The running number in a payload.
 pub(super) fn number(payload: &str) -> Option<u64> {
     serde_json::from_str::<Value>(payload).ok()?["n"].as_u64()
@@ -113,8 +125,9 @@ impl Device {
         self.folder.join(format!("{}.db", self.name))
     }
 
-    pub(super) fn heard(&self) -> watch::Ref<'_, Heard> {
-        self.heard.borrow()
+    /// A closure and not a guard: two guards in one expression are a deadlock as soon as a line comes in between.
+    pub(super) fn heard<T>(&self, look: impl FnOnce(&Heard) -> T) -> T {
+        look(&self.heard.borrow())
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -144,7 +157,8 @@ impl Device {
     pub(super) async fn send(&mut self, lines: &str) -> Result<(), Failure> {
         let stdin = self.life.as_mut().and_then(|life| life.stdin.as_mut());
         let stdin = stdin.ok_or_else(|| Failure::failed(format_args!("{} is not running", self.name)))?;
-        stdin.write_all(lines.as_bytes()).await?;
+        let written = timeout(PATIENCE, stdin.write_all(lines.as_bytes())).await;
+        written.map_err(|_| Failure::failed(format_args!("{} does not read its stdin", self.name)))??;
         Ok(stdin.flush().await?)
     }
 
@@ -152,7 +166,12 @@ impl Device {
     pub(super) async fn until(&self, what: &str, met: impl FnMut(&Heard) -> bool) -> Result<(), Failure> {
         match timeout(PATIENCE, self.heard.subscribe().wait_for(met)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Failure::failed(format_args!("{what}: not within {} s", PATIENCE.as_secs()))),
+            _ => Err(Failure::failed(format_args!(
+                "{what}: not within {} s; the {} is {}",
+                PATIENCE.as_secs(),
+                self.name,
+                self.heard(ToString::to_string)
+            ))),
         }
     }
 
