@@ -260,6 +260,10 @@ impl Engine {
 
     /// Retention, and room for messages that wait for it.
     fn upkeep(&mut self, now: Now) -> Result<(), StoreError> {
+        if self.session.wants_room() {
+            // Room may have come by itself: after a restart, or with other options.
+            self.step(Input::Room, now)?;
+        }
         let wanted = self.session.wants_room();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());

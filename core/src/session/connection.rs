@@ -55,9 +55,27 @@ pub struct Up {
     pub since: i64,
     /// Ping sent and not answered.
     ping: Option<i64>,
+    /// Pings sent and not answered.
+    pings: u32,
     /// We answered a PUBREC that we did not know.
     pub answered_unknown: bool,
     stable: bool,
+}
+
+impl Up {
+    /// When to ping. An unanswered ping is no leave to be silent: the broker wants a packet every keep alive [3.1.2-20].
+    fn ping_at(&self, last_in: i64, last_out: i64) -> i64 {
+        self.keep_alive_ms + if self.ping.is_some() { last_out } else { last_in.min(last_out) }
+    }
+
+    /// When to give up on an unanswered ping.
+    fn dead_at(&self, last_in: i64) -> Option<i64> {
+        let ping = self.ping?;
+        Some(match last_in <= ping {
+            true => ping + self.keep_alive_ms / 2,
+            false => (ping + 3 * self.keep_alive_ms).min(last_in + 3 * self.keep_alive_ms / 2),
+        })
+    }
 }
 
 /// The connection's policy and timers. Times are `Now::mono_ms`.
@@ -159,6 +177,7 @@ impl Connection {
             receive_maximum,
             since: now,
             ping: None,
+            pings: 0,
             answered_unknown: false,
             stable: false,
         });
@@ -180,16 +199,21 @@ impl Connection {
     /// A ping is wanted for its answer's sake: whether one may be sent now. It counts like any other.
     pub fn ping_now(&mut self, now: i64) -> bool {
         match &mut self.phase {
-            Phase::Up(up) if up.ping.is_none() => up.ping.replace(now).is_none(),
+            Phase::Up(up) if up.ping.is_none() => {
+                up.pings += 1;
+                up.ping.replace(now).is_none()
+            }
             _ => false,
         }
     }
 
-    /// PINGRESP.
-    pub fn pong(&mut self) {
-        if let Phase::Up(up) = &mut self.phase {
-            up.ping = None;
-        }
+    /// PINGRESP. Says whether it answers the last ping: an earlier one proves nothing of what was sent since.
+    pub fn pong(&mut self) -> bool {
+        let Phase::Up(up) = &mut self.phase else { return false };
+        up.ping = None;
+        let asked = up.pings > 0;
+        up.pings = up.pings.saturating_sub(1);
+        asked && up.pings == 0
     }
 
     /// An acknowledgement came: the link does its work.
@@ -208,30 +232,27 @@ impl Connection {
         if up.keep_alive_ms == 0 {
             return Beat::Quiet;
         }
-        match up.ping {
-            Some(at) if self.last_in <= at && now - at >= up.keep_alive_ms / 2 => Beat::Dead,
-            Some(at) if now - at >= 3 * up.keep_alive_ms => Beat::Dead,
-            None if now - self.last_in.min(self.last_out) >= up.keep_alive_ms => {
-                up.ping = Some(now);
-                Beat::Ping
-            }
-            _ => Beat::Quiet,
+        if up.dead_at(self.last_in).is_some_and(|at| at <= now) {
+            return Beat::Dead;
         }
+        if up.ping_at(self.last_in, self.last_out) > now {
+            return Beat::Quiet;
+        }
+        up.ping.get_or_insert(now);
+        up.pings += 1;
+        Beat::Ping
     }
 
     /// When time itself is the next input.
     pub fn timeout(&self) -> Option<i64> {
         match &self.phase {
-            Phase::Down if self.wanted && !self.taken_over && !self.blocked => Some(self.retry_at.unwrap_or(i64::MIN)),
+            Phase::Down if self.wanted && !self.taken_over && !self.blocked => Some(self.retry_at.unwrap_or(0)),
             Phase::Handshake { deadline } => Some(*deadline),
             Phase::Up(up) => {
                 let stable = (!up.stable).then_some(up.since + STABLE_MS);
-                let beat = (up.keep_alive_ms > 0).then(|| match up.ping {
-                    Some(at) if self.last_in <= at => at + up.keep_alive_ms / 2,
-                    Some(at) => at + 3 * up.keep_alive_ms,
-                    None => self.last_in.min(self.last_out) + up.keep_alive_ms,
-                });
-                [stable, beat].into_iter().flatten().min()
+                let ping = (up.keep_alive_ms > 0).then(|| up.ping_at(self.last_in, self.last_out));
+                let dead = up.dead_at(self.last_in).filter(|_| up.keep_alive_ms > 0);
+                [stable, ping, dead].into_iter().flatten().min()
             }
             _ => None,
         }
@@ -251,6 +272,8 @@ impl Connection {
 
     /// The link is gone. Says what the app should be told, and whether two clients seem to share one client id.
     pub fn down(&mut self, why: Why, now: i64, rng: &mut fastrand::Rng) -> (State, bool) {
+        // Asked for by the session, that is: a link that only the driver gave up waits like one that was cut.
+        let asked = self.ending == Some(Why::Asked);
         let why = self.ending.take().unwrap_or(why);
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
@@ -270,7 +293,7 @@ impl Connection {
             return (State::Offline(Why::InboxFull), false);
         }
         let wait = match &why {
-            Why::Asked if self.dances < 4 => 0,
+            Why::Asked if asked && self.dances < 4 => 0,
             Why::Broker(
                 ReasonCode::ClientIdentifierNotValid
                 | ReasonCode::BadUserNameOrPassword
@@ -280,7 +303,7 @@ impl Connection {
             ) => REFUSED_WAIT_MS,
             _ => self.backoff.next_delay_ms(rng),
         };
-        self.retry_at = Some(now + wait as i64);
+        self.retry_at = Some(now.saturating_add_unsigned(wait));
         (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
     }
 

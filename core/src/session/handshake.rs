@@ -13,6 +13,9 @@ use crate::model::reason::ReasonCode;
 use crate::model::writes::Write;
 use crate::wire::packet::{ConnAck, Connect, Disconnect, Packet, Protocol};
 
+/// Fixed header and the longest remaining length [1.5.5]: what is longer has no form on the wire.
+const LONGEST_PACKET: usize = 5 + 268_435_455;
+
 impl Session {
     pub(super) fn wanted_protocol(&self) -> Protocol {
         match (self.options.version, self.row.protocol) {
@@ -97,7 +100,9 @@ impl Session {
             return self.leave(Purpose::Session, fx);
         }
         let adopt = self.options.foreign_session == ForeignSession::Adopt;
-        let ours = self.row.established || self.row.client_id_random || adopt;
+        // Nobody else can have our random identifier, but we can: at a broker or in a version that we came back to.
+        let first = self.row.client_id_random && self.row.last_connect_ms.is_none();
+        let ours = self.row.established || first || adopt;
         if ack.session_present && !ours {
             // Its packet identifiers are not ours: one of our messages could be swallowed as a repeat (measured).
             return self.leave(Purpose::EndForeign, fx);
@@ -172,7 +177,10 @@ impl Session {
             },
             max_qos: announced.maximum_qos.and_then(QoS::from_number).unwrap_or(QoS::ExactlyOnce),
             retain: announced.retain_available.unwrap_or(true),
-            max_packet: announced.maximum_packet_size.map_or(usize::MAX, |bytes| bytes as usize),
+            max_packet: announced
+                .maximum_packet_size
+                .map_or(LONGEST_PACKET, |bytes| bytes as usize)
+                .min(LONGEST_PACKET),
         };
         let ids_available = announced.subscription_ids_available.unwrap_or(true);
         self.inb.connected(ack.session_present);

@@ -8,12 +8,14 @@ use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
 use crate::model::options::Limit;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{InboxRow, ReceivedQos2};
+use crate::model::rows::{InboxRow, ReceivedQos2, props_size};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
-/// Payloads that may wait in memory for room; beyond it they are forgotten and the link is closed.
-const HELD_BYTES: usize = 8 << 20;
+/// Messages that may wait in memory for room; beyond it they are forgotten and the link is closed.
+const HELD_BYTES: u64 = 8 << 20;
+/// What a held message costs besides its content: an MQTT 3.1.1 broker may send millions of empty ones.
+const HELD_EACH: u64 = 128;
 
 /// An unanswered packet: answers leave in the order of arrival [4.6.0-2], so the whole suffix waits.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Inbound {
     received: HashMap<u16, u64>,
     completions: Completions,
     held: VecDeque<Held>,
-    held_bytes: usize,
+    held_bytes: u64,
     limit: Limit,
     /// QoS 1 messages of this turn: their acknowledgements have not left yet.
     in_turn: usize,
@@ -43,8 +45,6 @@ pub struct Inbound {
 pub enum Room {
     /// Nothing.
     Enough,
-    /// No room: removing done messages may help.
-    Wanted,
     /// Too much is held back: close, and come back when there is room.
     Overflow,
     /// A QoS 0 message was dropped.
@@ -105,8 +105,10 @@ impl Inbound {
         !self.held.is_empty()
     }
 
+    /// An empty inbox takes a message of any size: one over the limit would stand before all others for ever.
     fn fits(&self, bytes: u64, cx: &Context<'_>) -> bool {
-        cx.hot.inbox_messages < self.limit.messages && cx.hot.inbox_bytes + bytes <= self.limit.bytes
+        let within = cx.hot.inbox_bytes + bytes <= self.limit.bytes || cx.hot.inbox_messages == 0;
+        cx.hot.inbox_messages < self.limit.messages && within
     }
 
     /// PUBLISH.
@@ -120,7 +122,7 @@ impl Inbound {
         receive_maximum: u16,
         cx: &mut Context<'_>,
     ) -> Result<Room, Violation> {
-        let bytes = (packet.topic.as_str().len() + packet.payload.len()) as u64;
+        let bytes = size(&packet);
         if packet.qos == QoS::AtMostOnce {
             if self.is_holding() || !self.fits(bytes, cx) {
                 cx.metrics.dropped_in += 1;
@@ -145,20 +147,21 @@ impl Inbound {
     }
 
     fn hold(&mut self, packet: PublishPacket, repeated: bool) -> Room {
-        let again = self.held.iter().any(|held| match held {
-            Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
-            Held::Answer(pid) => *pid == packet.pid,
-        });
-        if again && packet.qos == QoS::ExactlyOnce {
-            return Room::Wanted;
+        let again = packet.qos == QoS::ExactlyOnce
+            && self.held.iter().any(|held| match held {
+                Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
+                Held::Answer(pid) => *pid == packet.pid,
+            });
+        if again {
+            return Room::Enough;
         }
         if repeated {
             self.held.push_back(Held::Answer(packet.pid));
-            return Room::Wanted;
+            return Room::Enough;
         }
-        self.held_bytes += packet.topic.as_str().len() + packet.payload.len();
+        self.held_bytes += held_size(&packet);
         self.held.push_back(Held::Message(packet));
-        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Wanted }
+        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Enough }
     }
 
     /// There may be room again: stores and answers what was held back, in order.
@@ -167,12 +170,11 @@ impl Inbound {
             match held {
                 Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
                 Held::Message(packet) => {
-                    let bytes = packet.topic.as_str().len() + packet.payload.len();
-                    if !self.fits(bytes as u64, cx) {
+                    if !self.fits(size(&packet), cx) {
                         self.held.push_front(Held::Message(packet));
                         return;
                     }
-                    self.held_bytes -= bytes;
+                    self.held_bytes -= held_size(&packet);
                     self.accept(packet, cx);
                 }
             }
@@ -263,6 +265,8 @@ impl Inbound {
         let content = self.received.remove(&pid);
         let known = content.is_some() || self.completions.suspects(pid);
         if let Some(content) = content {
+            // A broker that releases it has had an answer; from now on the identifier means another message.
+            self.held.retain(|held| !matches!(held, Held::Answer(other) if *other == pid));
             self.completions.add(pid, content);
             cx.fx.writes.push(Write::CompletedQos2(pid));
         }
@@ -272,6 +276,15 @@ impl Inbound {
         };
         cx.fx.sends.push(Packet::PubComp(Ack { pid, reason }));
     }
+}
+
+/// Bytes that the message will have as a row.
+fn size(packet: &PublishPacket) -> u64 {
+    (packet.topic.as_str().len() + packet.payload.len() + packet.props.as_deref().map_or(0, props_size)) as u64
+}
+
+fn held_size(packet: &PublishPacket) -> u64 {
+    size(packet) + HELD_EACH
 }
 
 /// Tells a message's topic and payload from others. The function may change with the compiler's library; then a repeat

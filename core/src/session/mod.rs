@@ -11,6 +11,8 @@ pub mod outbound;
 pub mod packet_ids;
 mod packets;
 pub mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,8 +67,6 @@ pub struct Session {
     started: bool,
     /// The inbox was full: the next CONNECT asks for little.
     was_full: bool,
-    /// Room for messages would be welcome: remove what is done with.
-    wants_room: bool,
     /// Topics of which QoS 0 messages were dropped for want of room: since when, after which message.
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
     /// Links in a row that were closed for a message over our maximum.
@@ -77,6 +77,8 @@ impl Session {
     /// Rebuilds a session from its rows. `seed` makes its randomness repeatable.
     pub fn new(options: Arc<Options>, restored: Restored, seed: u64) -> Self {
         let backoff = backoff::Backoff::new(options.retry.0, options.retry.1);
+        let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::InboxFull);
+        let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
             out: Outbound::new(&restored.hot, &restored.in_flight),
@@ -89,8 +91,7 @@ impl Session {
             rng: fastrand::Rng::with_seed(seed),
             started: false,
             was_full: false,
-            wants_room: false,
-            dropped: BTreeMap::new(),
+            dropped,
             too_large: 0,
         }
     }
@@ -131,14 +132,14 @@ impl Session {
         self.conn.up().map_or_else(|| self.wanted_protocol(), |up| up.protocol)
     }
 
-    /// Whether done messages should be removed to make room.
+    /// Whether something waits for room in the inbox: then `Input::Room` is welcome, and done messages should go.
     pub fn wants_room(&self) -> bool {
-        self.wants_room || self.conn.blocked || self.inb.is_holding()
+        self.inb.is_holding() || self.conn.blocked || !self.dropped.is_empty()
     }
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
     pub fn begin_turn(&mut self, credit: i64) {
-        self.out.set_credit(credit);
+        self.out.begin_turn(credit);
         self.inb.begin_turn();
     }
 
@@ -162,7 +163,8 @@ impl Session {
     pub fn timeout(&self, now: Now) -> Option<i64> {
         let expiry = self.out.next_expiry().map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.store_ms)));
         let conn = self.row.broker.as_ref().and_then(|_| self.conn.timeout());
-        [conn, expiry].into_iter().flatten().min()
+        let at_once = self.out.is_exhausted().then_some(now.mono_ms);
+        [conn, expiry, at_once].into_iter().flatten().min()
     }
 
     /// Handles one input.
@@ -248,19 +250,15 @@ impl Session {
         match loaded {
             Loaded::Outbox { rows, complete } => out.rows_loaded(rows, complete, &mut cx),
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),
-            Loaded::Expired { rows, next_ms } => {
-                out.expired(&rows, next_ms, &mut cx);
-                out.sweep(&mut cx);
-            }
+            // Those that are left over bring a tick at once.
+            Loaded::Expired { rows, next_ms } => out.expired(&rows, next_ms, &mut cx),
         }
     }
 
     fn room(&mut self, now: Now, fx: &mut Effects) {
         let (inb, mut cx) = self.inbound(now, fx);
         inb.room(&mut cx);
-        let has_room = inb.has_room(&cx);
-        self.wants_room = false;
-        if !has_room {
+        if !inb.has_room(&cx) {
             return;
         }
         self.conn.blocked = false;
@@ -310,6 +308,10 @@ impl Session {
     }
 
     fn link_down(&mut self, why: Why, now: Now, fx: &mut Effects) {
+        if self.conn.phase == Phase::Down {
+            // The end of a link was told twice: the wait that the first one began stands.
+            return;
+        }
         self.out.disconnected();
         self.inb.disconnected();
         self.subs.disconnected();

@@ -47,15 +47,10 @@ impl Session {
                 let (inb, mut cx) = self.inbound(now, fx);
                 match inb.publish(publish, up.protocol, up.receive_maximum, &mut cx)? {
                     Room::Enough => {}
-                    Room::Wanted => self.wants_room = true,
-                    Room::Dropped => {
-                        self.wants_room = true;
-                        self.dropped(&topic, now, fx);
-                    }
+                    Room::Dropped => self.dropped(&topic, now, fx),
                     Room::Overflow => {
                         self.conn.blocked = true;
                         self.was_full = true;
-                        self.wants_room = true;
                         self.close(Why::InboxFull, fx);
                     }
                 }
@@ -102,9 +97,10 @@ impl Session {
                 self.metrics.stray_acks += u64::from(!known);
             }
             Packet::PingResp => {
-                self.conn.pong();
-                let (inb, mut cx) = self.inbound(now, fx);
-                inb.fence_passed(&mut cx);
+                if self.conn.pong() {
+                    let (inb, mut cx) = self.inbound(now, fx);
+                    inb.fence_passed(&mut cx);
+                }
             }
             Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),
             Packet::Auth(_) => {

@@ -21,6 +21,8 @@ use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 /// Bounds of the rows held in memory (P6): enough to fill the window of one turn.
 const READY_ROWS: usize = 1024;
 const READY_BYTES: u64 = 1 << 20;
+/// So many messages may end unsent in one turn: a turn must not grow with the outbox.
+const UNSENT: usize = 1000;
 
 /// What the broker and our options allow on this link.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,8 @@ pub struct Outbound {
     /// Store clock of the next row to expire.
     next_expiry: Option<i64>,
     sweeping: bool,
+    /// Messages that may still end unsent in this turn.
+    unsent: usize,
 }
 
 impl Outbound {
@@ -106,12 +110,19 @@ impl Outbound {
             downgrade_told: false,
             next_expiry: None,
             sweeping: false,
+            unsent: UNSENT,
         }
     }
 
-    /// How many bytes the link takes in this turn.
-    pub fn set_credit(&mut self, bytes: i64) {
-        self.credit = bytes;
+    /// A turn begins, in which the link takes so many bytes.
+    pub fn begin_turn(&mut self, credit: i64) {
+        self.credit = credit;
+        self.unsent = UNSENT;
+    }
+
+    /// Whether the turn has ended as many messages as it may, and another one should follow at once.
+    pub fn is_exhausted(&self) -> bool {
+        self.unsent == 0 && self.link.is_some()
     }
 
     /// What is left of it.
@@ -213,7 +224,7 @@ impl Outbound {
     /// Rows asked for have come.
     pub fn rows_loaded(&mut self, rows: Vec<OutboxRow>, complete: bool, cx: &mut Context<'_>) {
         if !std::mem::take(&mut self.loading) {
-            // Asked for on a link that has ended meanwhile: they might be taken for rows never sent.
+            // The link they were read for has gone: rows of a resend must not be taken for new ones.
             return;
         }
         if let Some(resend) = &mut self.resend {
@@ -248,13 +259,16 @@ impl Outbound {
                 continue;
             }
             match self.admit(&row, &limits, cx) {
-                Admit::No => {
+                Admit::End(fate) if self.unsent > 0 => {
+                    self.unsent -= 1;
+                    self.end(row.id, row.size(), fate, cx);
+                }
+                Admit::No | Admit::End(_) => {
                     if let Some(resend) = &mut self.resend {
                         resend.rows.push_front(row);
                     }
                     return;
                 }
-                Admit::Refuse(reason) => self.end(row.id, row.size(), Fate::Refused(reason), cx),
                 Admit::Send(sent) => {
                     cx.metrics.resent += 1;
                     self.send(row, sent, true, cx);
@@ -269,17 +283,26 @@ impl Outbound {
                 }
                 return;
             };
+            if !self.slots.is_empty() && row.id - self.slots.oldest() >= NORMAL.count() {
+                return;
+            }
             let expired = row.expires_ms.is_some_and(|at| at <= cx.now.store_ms) && !row.maybe_dup;
-            let admitted = if expired { Admit::No } else { self.admit(row, &limits, cx) };
-            if !expired && matches!(admitted, Admit::No) {
+            let admitted = match expired {
+                true => Admit::End(Fate::Expired),
+                false => self.admit(row, &limits, cx),
+            };
+            if matches!(admitted, Admit::No) || matches!(admitted, Admit::End(_)) && self.unsent == 0 {
                 return;
             }
             let Some(row) = self.ready.pop_front() else { return };
             self.ready_bytes -= row.size();
             self.advance(row.id, cx);
             match admitted {
-                Admit::No => self.end(row.id, row.size(), Fate::Expired, cx),
-                Admit::Refuse(reason) => self.end(row.id, row.size(), Fate::Refused(reason), cx),
+                Admit::No => {}
+                Admit::End(fate) => {
+                    self.unsent -= 1;
+                    self.end(row.id, row.size(), fate, cx);
+                }
                 Admit::Send(sent) => self.send(row, sent, false, cx),
             }
         }
@@ -303,28 +326,27 @@ impl Outbound {
         let mut sent = Sent { qos: row.qos, retain: row.retain };
         if row.qos > limits.max_qos {
             if !row.downgrade {
-                return Admit::Refuse(ReasonCode::QosNotSupported);
+                return Admit::End(Fate::Refused(ReasonCode::QosNotSupported));
             }
             sent.qos = limits.max_qos;
         }
         if row.retain && !limits.retain {
             if !row.downgrade {
-                return Admit::Refuse(ReasonCode::RetainNotSupported);
+                return Admit::End(Fate::Refused(ReasonCode::RetainNotSupported));
             }
             sent.retain = false;
         }
-        // The bound without properties is exact enough to skip the count for nearly every message.
-        if row.size() as usize + 64 > limits.max_packet {
+        // Without properties the bound is exact enough to skip the count for nearly every message.
+        if row.props.is_some() || row.size() as usize + 64 > limits.max_packet {
             let packet = Packet::Publish(packet_of(row, &sent, 1, false, cx.now.store_ms));
             if crate::wire::encoded_len(&packet, limits.protocol) > limits.max_packet {
-                return Admit::Refuse(ReasonCode::PacketTooLarge);
+                return Admit::End(Fate::Refused(ReasonCode::PacketTooLarge));
             }
         }
-        let span = if self.slots.is_empty() { 0 } else { row.id - self.slots.oldest() };
         let window_full = sent.qos != QoS::AtMostOnce
             && (self.unfinished >= limits.window
                 || sent.qos == QoS::ExactlyOnce && self.unfinished_qos2 >= limits.window_qos2);
-        if window_full || span >= NORMAL.count() || self.credit <= 0 {
+        if window_full || self.credit <= 0 {
             return Admit::No;
         }
         Admit::Send(sent)
@@ -387,8 +409,10 @@ impl Outbound {
 }
 
 enum Admit {
+    /// Not now.
     No,
-    Refuse(ReasonCode),
+    /// Never: it ends so.
+    End(Fate),
     Send(Sent),
 }
 
