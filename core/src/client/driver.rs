@@ -17,10 +17,11 @@ use crate::model::error::{Error, PublishError};
 use crate::model::event::{Event, State, Why};
 use crate::model::options::Options;
 use crate::session::effect::Input;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::{Decoder, encode};
 
-/// How many commands and packets one turn takes at the most: one commit for all of them.
+/// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
+/// or many publishers would keep the acknowledgements of what they publish from being read.
 const TURN_INPUTS: usize = 2048;
 /// Unsent bytes above which no PUBLISH is given to the link.
 const CREDIT: usize = 256 << 10;
@@ -30,6 +31,8 @@ const STOP_READING: usize = 1 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// The longest `close` may take, whatever the app says: no clock overflows.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 /// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -102,7 +105,8 @@ impl Driver {
         tokio::task::yield_now().await;
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
-        let mut deadline = engine.timeout(now).map(|at| Duration::from_millis((at - now.mono_ms).max(0) as u64));
+        let mut deadline =
+            engine.timeout(now).map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
         if let Some((at, _)) = &self.closing {
             let left = at.saturating_duration_since(Instant::now());
             deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
@@ -152,7 +156,8 @@ impl Driver {
                     }
                 }
                 Slot::Open(link, _) => {
-                    let reading = link.unsent() < STOP_READING;
+                    // What was read is decoded first: a broker faster than our turns is held back by TCP, not by memory.
+                    let reading = link.unsent() < STOP_READING && !more;
                     // What was read before a failure counts: it is decoded in `gather`.
                     ready |= link.poll_io(cx, reading).is_ready();
                 }
@@ -177,8 +182,10 @@ impl Driver {
         .await;
         if became_idle {
             self.busy = false;
-            if let Err(error) = engine.maintain(true) {
-                tracing::warn!(error = %error, "checkpoint failed; it is tried again");
+            if let Err(error) = engine.maintain(true)
+                && leaves_doubt(&error)
+            {
+                return self.recover(error).await;
             }
         }
         alive || !self.inputs.is_empty()
@@ -191,7 +198,8 @@ impl Driver {
         if link.take_heard() {
             engine.heard(self.clock.now());
         }
-        while self.inputs.len() < TURN_INPUTS {
+        let limit = self.inputs.len() + TURN_INPUTS;
+        while self.inputs.len() < limit {
             match decoder.decode(link.input()) {
                 Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
                 Ok(None) => {
@@ -233,10 +241,13 @@ impl Driver {
         }
         self.busy = true;
         self.send();
-        if let Err(error) = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false)) {
-            tracing::warn!(error = %error, "checkpoint failed; it is tried again");
-        }
+        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false));
         self.answer();
+        if let Err(error) = maintained
+            && leaves_doubt(&error)
+        {
+            return self.recover(error).await;
+        }
         if let Some((at, _)) = &self.closing
             && (matches!(self.slot, Slot::None) || *at <= Instant::now())
         {
@@ -271,9 +282,10 @@ impl Driver {
                         drop(tokio::time::timeout(FAREWELL_LIMIT, link.finish()).await);
                     }))
                 }
-                // An attempt that is given up, or nothing: the session waits for the end all the same.
-                Slot::Opening(_) | Slot::None => Slot::Closing(Box::pin(std::future::ready(()))),
-                closing @ Slot::Closing(_) => closing,
+                // An attempt that is given up: the session waits for its end all the same.
+                Slot::Opening(_) => Slot::Closing(Box::pin(std::future::ready(()))),
+                // A link that ended in this very turn has told so.
+                ended @ (Slot::None | Slot::Closing(_)) => ended,
             };
         }
         if std::mem::take(&mut self.out.open) {
@@ -293,7 +305,7 @@ impl Driver {
 
     fn answer(&mut self) {
         if let Some((limit, answer)) = self.out.ending.take() {
-            self.closing.get_or_insert((Instant::now() + limit, answer));
+            self.closing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer));
         }
         let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
         let hot = engine.session().hot();
@@ -367,6 +379,10 @@ impl Driver {
             }
             let unavailable = PublishError::Storage { detail: error.text.clone() };
             self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
+            if let Some((_, answer)) = self.closing.take() {
+                drop(answer.send(Err(other)));
+                return false;
+            }
             if let Some((_, answer)) = self.out.ending.take() {
                 drop(answer.send(Err(other)));
                 return false;
@@ -379,7 +395,14 @@ impl Driver {
         }
         // A full disk fails every commit: a pause keeps the loop from running hot.
         tokio::time::sleep(pause).await;
-        self.inputs.push(TurnInput::Session(Input::Tick));
+        let ending = self.out.ending.is_some() || self.closing.is_some();
+        self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }
+}
+
+/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
+fn leaves_doubt(error: &StoreError) -> bool {
+    tracing::warn!(%error, "checkpoint failed");
+    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
 }

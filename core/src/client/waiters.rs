@@ -28,7 +28,10 @@ pub(crate) struct Waiters {
 impl Waiters {
     /// For the end of one message.
     pub(crate) fn wait_for(&mut self, n: u64, answer: Answer<Result<Fate, Error>>) {
-        self.messages.entry(n).or_default().push(answer);
+        let same = self.messages.entry(n).or_default();
+        // An app that asks again and again, and gives up each time, leaves nothing behind.
+        same.retain(|answer| !answer.is_closed());
+        same.push(answer);
         if self.messages.len() > self.sweep_at.max(1024) {
             self.messages.retain(|_, answers| {
                 answers.retain(|answer| !answer.is_closed());
@@ -63,6 +66,12 @@ impl Waiters {
         for flush in &mut self.flushes {
             (flush.through, flush.left, flush.skip) = (through, left, 0);
         }
+    }
+
+    /// How many wait for a message.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.messages.values().map(Vec::len).sum()
     }
 
     /// When the first caller gives up.
