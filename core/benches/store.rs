@@ -78,9 +78,9 @@ fn receive(store: &mut Store, turns: u64, size: u64, qos: QoS, topics: &[TopicNa
             if qos == QoS::ExactlyOnce {
                 if turn > 0 {
                     let old = ((seq - size) % 60_000) as u16 + 1;
-                    store.write(Write::ForgetQos2(old)).unwrap();
+                    store.write(Write::CompletedQos2(old)).unwrap();
                 }
-                store.write(Write::ReceivedQos2(pid)).unwrap();
+                store.write(Write::ReceivedQos2 { pid, content: 0 }).unwrap();
             }
             store
                 .write(Write::InboxInsert(InboxRow {

@@ -83,7 +83,9 @@ CREATE TABLE inbox (
 ) STRICT;
 
 CREATE TABLE received_qos2 (
-  pid               INTEGER PRIMARY KEY
+  pid               INTEGER PRIMARY KEY,
+  content           INTEGER NOT NULL,
+  completed         INTEGER NOT NULL
 ) STRICT;
 
 -- filters: a JSON list; empty: everything.

@@ -8,7 +8,7 @@ INSERT INTO released VALUES (3, 1);
 INSERT INTO verdict VALUES (2, 4, 0, 950);
 INSERT INTO topic VALUES (1, 'home/door');
 INSERT INTO inbox VALUES (1, 1, x'31', NULL, 1, 960), (2, 1, x'32', NULL, 1, 961), (3, 1, x'33', NULL, 2, 962);
-INSERT INTO received_qos2 VALUES (40);
+INSERT INTO received_qos2 VALUES (40, 7, 0);
 INSERT INTO consumer VALUES ('default', '["home/#"]', 1);
 INSERT INTO consumer_done VALUES ('default', 2);
 INSERT INTO subscription VALUES ('home/#', NULL, 1, 1, 4, 1, 1);

@@ -71,7 +71,9 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_expires ON outbox (expires_ms) WHERE expires_ms IS NOT NULL;
 
 CREATE TABLE received_qos2 (
-  pid               INTEGER PRIMARY KEY
+  pid               INTEGER PRIMARY KEY,
+  content           INTEGER NOT NULL,
+  completed         INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE released (

@@ -63,7 +63,8 @@ fn every_stored_schema_opens_with_its_rows_and_ends_as_a_fresh_one() {
         let props = outbox[1].props.as_ref().unwrap();
         assert_eq!((props.content_type.as_deref(), props.user.len()), (Some("text/plain"), 1));
         assert_eq!((outbox[1].retain, outbox[1].expires_ms), (true, Some(5_000)));
-        assert_eq!((store.released().unwrap(), store.received_qos2().unwrap()), (vec![3], vec![40]));
+        let waiting = homing::internals::rows::ReceivedQos2 { pid: 40, content: 7, completed: false };
+        assert_eq!((store.released().unwrap(), store.received_qos2().unwrap()), (vec![3], vec![waiting]));
         assert_eq!(store.fate(2).unwrap(), Some(homing::Fate::Expired));
         let consumer = &store.consumers()[0];
         assert_eq!((consumer.filters.as_slice(), consumer.cursor), (&[filter("home/#")][..], 1));

@@ -5,7 +5,9 @@ mod store_common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homing::internals::rows::{Hot, InboxRow, LANE_SHIFT, OpenGap, OutboxRow, Outcome, SubscriptionRow, split_id};
+use homing::internals::rows::{
+    Hot, InboxRow, LANE_SHIFT, OpenGap, OutboxRow, Outcome, ReceivedQos2, SubscriptionRow, split_id,
+};
 use homing::internals::writes::Write;
 use homing::store::reader::Reader;
 use homing::store::{ConsumerRow, Removed, Store};
@@ -21,7 +23,7 @@ enum Op {
     Release(Index),
     SendAll,
     Receive(usize),
-    Qos2(u16, bool),
+    Qos2(u16, u8),
     SessionLost,
     Subscribe(usize, bool),
     SubscriptionGone(usize),
@@ -55,7 +57,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => any::<Index>().prop_map(Op::Release),
         2 => Just(Op::SendAll),
         12 => (0..TOPICS.len()).prop_map(Op::Receive),
-        6 => (1..8u16, any::<bool>()).prop_map(|(pid, stands)| Op::Qos2(pid, stands)),
+        6 => (1..8u16, 0..3u8).prop_map(|(pid, word)| Op::Qos2(pid, word)),
         1 => Just(Op::SessionLost),
         2 => (0..FILTERS.len(), any::<bool>()).prop_map(|(filter, wanted)| Op::Subscribe(filter, wanted)),
         1 => (0..FILTERS.len()).prop_map(Op::SubscriptionGone),
@@ -88,7 +90,7 @@ struct Model {
     ends: BTreeMap<u64, Fate>,
     released: Vec<u64>,
     inbox: BTreeMap<u64, InboxRow>,
-    qos2: BTreeSet<u16>,
+    qos2: BTreeMap<u16, bool>,
     subscriptions: BTreeMap<String, SubscriptionRow>,
     gaps: Vec<OpenGap>,
     consumers: BTreeMap<String, ModelConsumer>,
@@ -157,11 +159,15 @@ impl Model {
                 self.inbox.insert(row.seq, row.clone());
                 vec![Write::InboxInsert(row)]
             }
-            Op::Qos2(pid, true) => {
-                self.qos2.insert(*pid);
-                vec![Write::ReceivedQos2(*pid)]
+            Op::Qos2(pid, 0) => {
+                self.qos2.insert(*pid, false);
+                vec![Write::ReceivedQos2 { pid: *pid, content: u64::MAX - u64::from(*pid) }]
             }
-            Op::Qos2(pid, false) => {
+            Op::Qos2(pid, 1) => {
+                self.qos2.entry(*pid).and_modify(|completed| *completed = true);
+                vec![Write::CompletedQos2(*pid)]
+            }
+            Op::Qos2(pid, _) => {
                 self.qos2.remove(pid);
                 vec![Write::ForgetQos2(*pid)]
             }
@@ -249,7 +255,11 @@ impl Model {
         let expected: Vec<_> = self.outbox.range(..=sent).map(|(id, _)| (*id, self.released.contains(id))).collect();
         assert_eq!(in_flight, expected);
         assert_eq!(store.released().unwrap(), self.released);
-        assert_eq!(store.received_qos2().unwrap(), self.qos2.iter().copied().collect::<Vec<_>>());
+        let qos2 = self.qos2.iter().map(|(&pid, &completed)| {
+            let content = u64::MAX - u64::from(pid);
+            ReceivedQos2 { pid, content, completed }
+        });
+        assert_eq!(store.received_qos2().unwrap(), qos2.collect::<Vec<_>>());
         assert_eq!(store.subscriptions().unwrap(), self.subscriptions.values().cloned().collect::<Vec<_>>());
         assert_eq!(store.open_gaps().unwrap(), self.gaps);
         let consumers = self.consumers.iter().map(|(name, consumer)| ConsumerRow {

@@ -6,7 +6,7 @@ mod store_common;
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use homing::internals::rows::{Hot, OpenGap, Outcome, SubscriptionRow};
+use homing::internals::rows::{Hot, OpenGap, Outcome, ReceivedQos2, SubscriptionRow};
 use homing::internals::writes::Write;
 use homing::store::Store;
 use homing::store::reader::Reader;
@@ -48,7 +48,7 @@ fn prepared(folder: &TempDir) -> (Store, Hot) {
     }
     for write in [
         Write::Release { id: 2, release: 1 },
-        Write::ReceivedQos2(77),
+        Write::ReceivedQos2 { pid: 77, content: 9 },
         Write::GapOpen { filter: filter("open/#"), cause: GapCause::SessionLost, from_ms: 5, after_seq: 3 },
         Write::Subscription(SubscriptionRow {
             wish: Subscription::new(filter("old/#"), QoS::AtMostOnce),
@@ -85,7 +85,7 @@ fn every_write(store: &Store) -> Vec<Write> {
         Write::OutboxFinish { id: 2, verdict: None, at_ms: 1 },
         Write::OutboxFinish { id: 4, verdict: Some(Outcome::Expired), at_ms: 1 },
         Write::Release { id: 1, release: 0 },
-        Write::ReceivedQos2(5),
+        Write::ReceivedQos2 { pid: 5, content: 9 },
         Write::ForgetQos2(77),
         Write::SessionLost { sent_through: 3 },
         Write::Session(Box::new(session)),
@@ -226,13 +226,13 @@ fn p3_p8_a_lost_session_forgets_pids_and_releases_and_marks_what_was_sent() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, hot) = prepared(&folder);
     store.write(Write::Release { id: 1, release: 2 }).unwrap();
-    store.write(Write::ReceivedQos2(78)).unwrap();
+    store.write(Write::ReceivedQos2 { pid: 78, content: 9 }).unwrap();
     store.write(Write::SessionLost { sent_through: 3 }).unwrap();
-    store.write(Write::ReceivedQos2(79)).unwrap();
+    store.write(Write::ReceivedQos2 { pid: 79, content: 9 }).unwrap();
     store.write(Write::Release { id: 3, release: 3 }).unwrap();
     store.commit(&hot).unwrap();
     let mut store = store.reopen().unwrap();
-    assert_eq!(store.received_qos2().unwrap(), [79]);
+    assert_eq!(store.received_qos2().unwrap(), [ReceivedQos2 { pid: 79, content: 9, completed: false }]);
     assert_eq!(store.released().unwrap(), [3]);
     let (rows, _) = store.load_outbox(0, 9, 9, 9999).unwrap();
     assert_eq!(rows.iter().map(|row| row.maybe_dup).collect::<Vec<_>>(), [true, true, true, false, false]);
@@ -404,7 +404,7 @@ fn p12_after_a_failure_nothing_goes_until_reopened_and_the_words_hold_no_data() 
     let error = store.commit(&hot).unwrap_err();
     assert!(!error.to_string().contains("kitchen") && !error.to_string().contains("payload"), "{error}");
     assert!(store.commit(&hot).is_err());
-    assert!(store.write(Write::ReceivedQos2(1)).is_err());
+    assert!(store.write(Write::ReceivedQos2 { pid: 1, content: 9 }).is_err());
     assert!(store.received_qos2().is_err());
     let mut store = store.reopen().unwrap();
     assert_eq!((store.hot().turn, store.load_outbox(0, 9, 9, 999).unwrap().0.len()), (1, 1));

@@ -53,6 +53,11 @@ impl Proxy {
         Self { address, shared }
     }
 
+    /// Says where the next connection that has no plan yet is cut.
+    pub fn plan(&self, cut: Cut) {
+        self.shared.plan.lock().expect("plan").push_back(cut);
+    }
+
     /// As `--broker` takes it.
     pub fn url(&self) -> String {
         format!("mqtt://{}", self.address)

@@ -167,13 +167,16 @@ impl Peer {
         subscribe
     }
 
-    /// Waits until the client has closed, and returns what it sent before.
+    /// Waits until the client has closed, closes too, as brokers do, and returns what it sent before.
     pub fn closed(&mut self) -> Vec<Packet> {
         let mut packets = Vec::new();
         loop {
             match self.try_packet(PATIENCE) {
                 Ok(packet) => packets.push(packet),
-                Err(NoPacket::Closed) => return packets,
+                Err(NoPacket::Closed) => {
+                    let _ = self.stream.shutdown(Shutdown::Both);
+                    return packets;
+                }
                 Err(NoPacket::TimedOut) => panic!("the client keeps the connection; it sent {packets:?}"),
             }
         }

@@ -36,6 +36,24 @@ impl ConsumerSpec {
 /// A durable consumer: an open place in the inbox.
 ///
 /// After a restart, or when opened again, it begins with the first message that is not done (P4).
+///
+/// ```no_run
+/// # use std::num::NonZeroUsize;
+/// # use homing::{ConsumerSpec, Homing, Message, TopicFilter};
+/// # fn draw(_: &Message) {}
+/// # async fn chart(client: &Homing) -> Result<(), Box<dyn std::error::Error>> {
+/// let wanted = ConsumerSpec::new("chart").filter(TopicFilter::new("home/+/temperature")?);
+/// let mut consumer = client.consumer(wanted).await?;
+/// let most = NonZeroUsize::MIN.saturating_add(99);
+/// loop {
+///     let messages = consumer.next(most).await?;
+///     messages.iter().for_each(draw);
+///     if let Some(last) = messages.last() {
+///         consumer.done_through(last.at).await?; // one commit for the whole page
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
     pub(super) name: String,

@@ -108,6 +108,23 @@ impl Homing {
     /// verdict, whatever happens to this process. Dropping the future never cancels the message. Waits while many
     /// messages wait for their commit.
     ///
+    /// ```
+    /// # use homing::{Homing, Options, Publish, TopicName};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let mut options = Options::new(folder.path().join("home.db"));
+    /// # options.connect = false;
+    /// # let client = Homing::open(options).await?;
+    /// let on = Publish::new(TopicName::new("home/light/set")?, "on").ttl(std::time::Duration::from_secs(60));
+    /// let off = Publish::new(TopicName::new("home/light/set")?, "off");
+    /// let (on, off) = (client.publish(on).await?, client.publish(off).await?);
+    /// assert!(on < off, "ids rise in publish order");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`PublishError`]; the message is not stored then, except where the variant says otherwise.
     pub async fn publish(&self, message: Publish) -> Result<MessageId, PublishError> {

@@ -142,6 +142,17 @@ pub struct OpenGap {
     pub after_seq: u64,
 }
 
+/// A QoS 2 packet identifier of the broker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedQos2 {
+    /// The identifier.
+    pub pid: u16,
+    /// Tells the message's topic and payload from others.
+    pub content: u64,
+    /// Its PUBREL has come.
+    pub completed: bool,
+}
+
 /// Identity and protocol state of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {

@@ -28,9 +28,16 @@ pub enum Write {
     },
     /// A message was received.
     InboxInsert(InboxRow),
-    /// A QoS 2 packet identifier was received and not yet released.
-    ReceivedQos2(u16),
-    /// Its PUBREL has come.
+    /// A QoS 2 message was received and not yet released.
+    ReceivedQos2 {
+        /// Its packet identifier.
+        pid: u16,
+        /// Tells its topic and payload from others.
+        content: u64,
+    },
+    /// Its PUBREL has come; whether our PUBCOMP reached the broker is not known yet.
+    CompletedQos2(u16),
+    /// The broker is known to have our PUBCOMP: nothing is kept of it.
     ForgetQos2(u16),
     /// The broker has lost the session (P8): `received_qos2` and `released` are emptied, rows with an id up to
     /// `sent_through` become `maybe_dup`.

@@ -177,6 +177,14 @@ impl Connection {
         self.last_out = now;
     }
 
+    /// A ping is wanted for its answer's sake: whether one may be sent now. It counts like any other.
+    pub fn ping_now(&mut self, now: i64) -> bool {
+        match &mut self.phase {
+            Phase::Up(up) if up.ping.is_none() => up.ping.replace(now).is_none(),
+            _ => false,
+        }
+    }
+
     /// PINGRESP.
     pub fn pong(&mut self) {
         if let Phase::Up(up) = &mut self.phase {

@@ -169,11 +169,14 @@ impl Session {
             max_packet: announced.maximum_packet_size.map_or(usize::MAX, |bytes| bytes as usize),
         };
         let ids_available = announced.subscription_ids_available.unwrap_or(true);
-        self.inb.connected();
+        self.inb.connected(ack.session_present);
         self.out.connected(limits, &self.hot, fx);
         self.subs.connected(ack.session_present, ids_available, self.row.session_epoch, fx);
         let (out, mut cx) = self.outbound(now, fx);
         out.pump(&mut cx);
+        if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
+            self.ping(fx);
+        }
     }
 
     /// The broker has lost the session, or it is not the one we had: one transaction forgets what belonged to it and

@@ -1,12 +1,14 @@
 //! Received messages: stored before they are acknowledged (P2, P3, P4), and held back when there is no room.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::completions::Completions;
 use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
 use crate::model::options::Limit;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::InboxRow;
+use crate::model::rows::{InboxRow, ReceivedQos2};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
@@ -24,8 +26,9 @@ enum Held {
 /// The incoming side of the session.
 #[derive(Debug)]
 pub struct Inbound {
-    /// QoS 2 identifiers stored and not yet released.
-    received: HashSet<u16>,
+    /// QoS 2 identifiers stored and not yet released, with their content.
+    received: HashMap<u16, u64>,
+    completions: Completions,
     held: VecDeque<Held>,
     held_bytes: usize,
     limit: Limit,
@@ -50,9 +53,13 @@ pub enum Room {
 
 impl Inbound {
     /// Rebuilt from the rows.
-    pub fn new(received: impl IntoIterator<Item = u16>, limit: Limit) -> Self {
+    pub fn new(rows: &[ReceivedQos2], limit: Limit) -> Self {
+        let of = |completed: bool| {
+            rows.iter().filter(move |row| row.completed == completed).map(|row| (row.pid, row.content))
+        };
         Self {
-            received: received.into_iter().collect(),
+            received: of(false).collect(),
+            completions: Completions::new(of(true)),
             held: VecDeque::new(),
             held_bytes: 0,
             limit,
@@ -67,12 +74,16 @@ impl Inbound {
     }
 
     /// The session is up on a new link.
-    pub fn connected(&mut self) {
+    pub fn connected(&mut self, session_present: bool) {
+        if !session_present {
+            self.completions = Completions::default();
+        }
         self.carried = self.received.len();
     }
 
     /// The link is gone: what was held back will be delivered again.
     pub fn disconnected(&mut self) {
+        self.completions.disconnected();
         self.held.clear();
         self.held_bytes = 0;
     }
@@ -81,6 +92,7 @@ impl Inbound {
     pub fn session_lost(&mut self) {
         self.received.clear();
         self.disconnected();
+        self.completions = Completions::default();
     }
 
     /// Whether QoS 2 identifiers are open.
@@ -117,7 +129,7 @@ impl Inbound {
             self.store(packet, cx);
             return Ok(Room::Enough);
         }
-        let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains(&packet.pid);
+        let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains_key(&packet.pid);
         let open = self.received.len() + self.held.len() + self.in_turn;
         if protocol == Protocol::V5 && !repeated && open >= usize::from(receive_maximum) + self.carried {
             return Err(Violation(
@@ -182,11 +194,31 @@ impl Inbound {
             cx.fx.sends.push(Packet::PubAck(Ack::ok(pid)));
             return;
         }
-        if self.received.insert(pid) {
-            self.store(packet, cx);
-            cx.fx.writes.push(Write::ReceivedQos2(pid));
+        if !self.received.contains_key(&pid) {
+            let content = content(&packet);
+            self.received.insert(pid, content);
+            cx.fx.writes.push(Write::ReceivedQos2 { pid, content });
+            if !self.completions.repeats(pid, content, packet.dup) {
+                self.store(packet, cx);
+            }
         }
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+    }
+
+    /// Whether a ping is due, for what its answer proves.
+    pub fn wants_fence(&self) -> bool {
+        self.completions.wants_fence()
+    }
+
+    /// A PINGREQ goes out behind our PUBCOMPs.
+    pub fn fence(&mut self) {
+        self.completions.fence();
+    }
+
+    /// Its answer has come: the broker has those PUBCOMPs.
+    pub fn fence_passed(&mut self, cx: &mut Context<'_>) {
+        let known = self.completions.fence_passed();
+        cx.fx.writes.extend(known.into_keys().map(Write::ForgetQos2));
     }
 
     /// A message that was too large to be kept is answered all the same, or it would come for ever.
@@ -195,8 +227,9 @@ impl Inbound {
             QoS::AtMostOnce => {}
             QoS::AtLeastOnce => cx.fx.sends.push(Packet::PubAck(Ack::ok(pid))),
             QoS::ExactlyOnce => {
-                if self.received.insert(pid) {
-                    cx.fx.writes.push(Write::ReceivedQos2(pid));
+                // No content: its repetition is skipped as well.
+                if self.received.insert(pid, 0).is_none() {
+                    cx.fx.writes.push(Write::ReceivedQos2 { pid, content: 0 });
                 }
                 cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
             }
@@ -223,9 +256,11 @@ impl Inbound {
 
     /// PUBREL: the identifier is free again; PUBCOMP leaves after the commit that says so.
     pub fn pubrel(&mut self, pid: u16, protocol: Protocol, cx: &mut Context<'_>) {
-        let known = self.received.remove(&pid);
-        if known {
-            cx.fx.writes.push(Write::ForgetQos2(pid));
+        let content = self.received.remove(&pid);
+        let known = content.is_some() || self.completions.suspects(pid);
+        if let Some(content) = content {
+            self.completions.add(pid, content);
+            cx.fx.writes.push(Write::CompletedQos2(pid));
         }
         let reason = match known || protocol == Protocol::V4 {
             true => ReasonCode::Success,
@@ -233,4 +268,13 @@ impl Inbound {
         };
         cx.fx.sends.push(Packet::PubComp(Ack { pid, reason }));
     }
+}
+
+/// Tells a message's topic and payload from others. The function may change with the compiler's library; then a repeat
+/// is stored, as it would be without it.
+fn content(packet: &PublishPacket) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    packet.topic.as_str().hash(&mut hasher);
+    packet.payload.hash(&mut hasher);
+    hasher.finish()
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod backoff;
+mod completions;
 pub mod connection;
 pub mod effect;
 mod handshake;
@@ -23,7 +24,7 @@ use subscriptions::Subscriptions;
 use crate::model::event::{Event, Gap, GapCause, Metrics, State, Why};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, OpenGap, SessionRow, SubscriptionRow};
+use crate::model::rows::{Hot, InFlightRow, OpenGap, ReceivedQos2, SessionRow, SubscriptionRow};
 use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
 use crate::wire::packet::{Disconnect, Packet, Protocol};
@@ -43,7 +44,7 @@ pub struct Restored {
     /// Wishes and grants.
     pub subscriptions: Vec<SubscriptionRow>,
     /// QoS 2 identifiers stored and not yet released.
-    pub received_qos2: Vec<u16>,
+    pub received_qos2: Vec<ReceivedQos2>,
     /// Sent and unfinished messages, in order.
     pub in_flight: Vec<InFlightRow>,
     /// Gaps that are not closed yet.
@@ -79,7 +80,7 @@ impl Session {
         Self {
             conn: Connection::new(options.connect, backoff),
             out: Outbound::new(&restored.hot, &restored.in_flight),
-            inb: Inbound::new(restored.received_qos2, options.inbox_limit),
+            inb: Inbound::new(&restored.received_qos2, options.inbox_limit),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,
@@ -107,6 +108,17 @@ impl Session {
     /// Counters for people.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether the app wants to be connected.
+    pub fn is_wanted(&self) -> bool {
+        self.conn.wanted
+    }
+
+    /// Rebuilt after a failed commit: counters and the app's wish go on.
+    pub fn go_on(&mut self, metrics: Metrics, wanted: bool) {
+        self.metrics = metrics;
+        self.conn.wanted = wanted;
     }
 
     /// Identity and protocol state.
@@ -217,12 +229,18 @@ impl Session {
         }
         match self.conn.beat(now.mono_ms) {
             Beat::Quiet => {}
-            Beat::Ping => fx.sends.push(Packet::PingReq),
+            Beat::Ping => self.ping(fx),
             Beat::Dead => self.close(Why::KeepAlive, fx),
         }
         let (out, mut cx) = self.outbound(now, fx);
         out.sweep(&mut cx);
         out.pump(&mut cx);
+    }
+
+    /// PINGREQ; its answer proves that the broker has everything sent before it.
+    fn ping(&mut self, fx: &mut Effects) {
+        fx.sends.push(Packet::PingReq);
+        self.inb.fence();
     }
 
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {

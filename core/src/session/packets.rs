@@ -89,6 +89,9 @@ impl Session {
             Packet::PubRel(ack) => {
                 let (inb, mut cx) = self.inbound(now, fx);
                 inb.pubrel(ack.pid, up.protocol, &mut cx);
+                if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
+                    self.ping(fx);
+                }
             }
             Packet::SubAck(ack) => {
                 let known = self.subs.acknowledged(&ack, false, self.row.session_epoch, now, fx)?;
@@ -98,7 +101,11 @@ impl Session {
                 let known = self.subs.acknowledged(&ack, true, self.row.session_epoch, now, fx)?;
                 self.metrics.stray_acks += u64::from(!known);
             }
-            Packet::PingResp => self.conn.pong(),
+            Packet::PingResp => {
+                self.conn.pong();
+                let (inb, mut cx) = self.inbound(now, fx);
+                inb.fence_passed(&mut cx);
+            }
             Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),
             Packet::Auth(_) => {
                 return Err(Violation(ReasonCode::ProtocolError, "AUTH without an authentication method [4.12.0-6]"));

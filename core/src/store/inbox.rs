@@ -1,8 +1,10 @@
-//! Received messages, and the QoS 2 packet identifiers that were received and not yet released.
+//! Received messages, and the QoS 2 packet identifiers that the broker may still use for them.
 
 use super::Store;
 use super::codec::{encode_props, flags, int};
 use super::error::StoreError;
+use super::writer::Qos2;
+use crate::model::rows::ReceivedQos2;
 
 impl Store {
     pub(super) fn flush_inbox(&mut self) -> Result<(), StoreError> {
@@ -17,32 +19,50 @@ impl Store {
         })?;
         staged.inbox.clear();
 
-        // The last word on an identifier counts: a stable sort keeps it last.
+        // A stable sort keeps the last word on an identifier last.
         staged.qos2.sort_by_key(|(pid, _)| *pid);
-        let (mut stand, mut go) = (Vec::new(), Vec::new());
+        let (mut stand, mut completed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for same in staged.qos2.chunk_by(|(a, _), (b, _)| a == b) {
-            let (pid, stands) = same[same.len() - 1];
-            if stands { stand.push(pid) } else { go.push(pid) }
-        }
-        staged.qos2.clear();
-        if !go.is_empty() {
-            let mut statement = connection.prepare_cached("DELETE FROM received_qos2 WHERE pid BETWEEN ?1 AND ?2")?;
-            for run in go.chunk_by(|a, b| a + 1 == *b) {
-                statement.execute([run[0], run[run.len() - 1]])?;
+            let (pid, last) = same[same.len() - 1];
+            let content = same.iter().rev().find_map(|(_, word)| match word {
+                Qos2::Received(content) => Some(*content),
+                _ => None,
+            });
+            match (last, content) {
+                (Qos2::Gone, _) => gone.push(pid),
+                (Qos2::Completed, None) => completed.push(pid),
+                (word, content) => stand.push((pid, content.unwrap_or(0), matches!(word, Qos2::Completed))),
             }
         }
-        self.inserts.qos2.run(connection, &stand, |columns, pid| Ok(columns.put(*pid)?))
+        staged.qos2.clear();
+        for (pids, sql) in [
+            (gone, "DELETE FROM received_qos2 WHERE pid BETWEEN ?1 AND ?2"),
+            (completed, "UPDATE received_qos2 SET completed = 1 WHERE pid BETWEEN ?1 AND ?2"),
+        ] {
+            for run in pids.chunk_by(|a, b| a + 1 == *b) {
+                connection.prepare_cached(sql)?.execute([run[0], run[run.len() - 1]])?;
+            }
+        }
+        self.inserts.qos2.run(connection, &stand, |columns, (pid, content, completed)| {
+            columns.put(*pid)?;
+            columns.put(content.cast_signed())?;
+            Ok(columns.put(*completed)?)
+        })
     }
 
-    /// Packet identifiers received and not yet released, in rising order.
+    /// QoS 2 packet identifiers that were received, in rising order.
     ///
     /// # Errors
     /// The store's.
-    pub fn received_qos2(&mut self) -> Result<Vec<u16>, StoreError> {
+    pub fn received_qos2(&mut self) -> Result<Vec<ReceivedQos2>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT pid FROM received_qos2 ORDER BY pid")?;
-            let pids = statement.query_map([], |row| row.get(0))?;
-            Ok(pids.collect::<Result<_, _>>()?)
+            let mut statement =
+                connection.prepare_cached("SELECT pid, content, completed FROM received_qos2 ORDER BY pid")?;
+            let rows = statement.query_map([], |row| {
+                let (pid, content, completed) = (row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned(), row.get(2)?);
+                Ok(ReceivedQos2 { pid, content, completed })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 }

@@ -27,6 +27,14 @@ pub(super) struct NewRow {
     pub(super) ended: bool,
 }
 
+/// What became of a QoS 2 packet identifier in this turn.
+#[derive(Clone, Copy)]
+pub(super) enum Qos2 {
+    Received(u64),
+    Completed,
+    Gone,
+}
+
 /// What this turn wants written and SQLite has not seen yet.
 #[derive(Default)]
 pub(super) struct Staged {
@@ -35,8 +43,8 @@ pub(super) struct Staged {
     pub(super) released: Vec<(u64, u64)>,
     pub(super) verdicts: Vec<VerdictRow>,
     pub(super) inbox: Vec<InboxRow>,
-    /// Packet identifier, and whether it stands from now on. The last one counts.
-    pub(super) qos2: Vec<(u16, bool)>,
+    /// The last word on an identifier counts.
+    pub(super) qos2: Vec<(u16, Qos2)>,
 }
 
 impl Staged {
@@ -67,7 +75,7 @@ impl Inserts {
             released: Insert::new("INSERT OR IGNORE INTO released (id, ord)", 2),
             verdict: Insert::new("INSERT OR REPLACE INTO verdict (id, outcome, detail, at_ms)", 4),
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
-            qos2: Insert::new("INSERT OR IGNORE INTO received_qos2 (pid)", 1),
+            qos2: Insert::new("INSERT OR REPLACE INTO received_qos2 (pid, content, completed)", 3),
             marks: Insert::new("INSERT OR IGNORE INTO consumer_done (name, seq)", 2),
         }
     }
@@ -100,12 +108,16 @@ impl Store {
                 self.staged.inbox.push(row);
                 Ok(())
             }
-            Write::ReceivedQos2(pid) => {
-                self.staged.qos2.push((pid, true));
+            Write::ReceivedQos2 { pid, content } => {
+                self.staged.qos2.push((pid, Qos2::Received(content)));
+                Ok(())
+            }
+            Write::CompletedQos2(pid) => {
+                self.staged.qos2.push((pid, Qos2::Completed));
                 Ok(())
             }
             Write::ForgetQos2(pid) => {
-                self.staged.qos2.push((pid, false));
+                self.staged.qos2.push((pid, Qos2::Gone));
                 Ok(())
             }
             Write::SessionLost { sent_through } => self.session_lost(sent_through),

@@ -128,4 +128,38 @@ mod tests {
         assert_eq!(verdicts.missing(8, u64::MAX, &[21]), [9, 10, 20, 22]);
         assert_eq!(verdicts.missing(15, 19, &[]), [0u64; 0]);
     }
+
+    #[tokio::test]
+    async fn what_the_stream_dropped_is_told_from_the_rows_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = homing::Options::new(folder.path().join("s.db"));
+        options.connect = false;
+        let homing = homing::Homing::open(options).await.unwrap();
+        let message = |ttl| {
+            let mut message = homing::Publish::new("a".parse().unwrap(), "x");
+            message.ttl = ttl;
+            message
+        };
+        let ttl = |n: u64| n.is_multiple_of(3).then_some(std::time::Duration::from_millis(1));
+        // More than a page, so that its border is crossed.
+        let ids = homing.publish_all((0..1200).map(|n| message(ttl(n))).collect()).await.unwrap();
+        let mut verdicts = Verdicts::default();
+        ids.iter().for_each(|id| verdicts.accepted(id.number()));
+        let expired: Vec<u64> = ids.iter().step_by(3).map(MessageId::number).collect();
+        for id in ids.iter().step_by(3) {
+            assert_eq!(homing.settled(*id).await.unwrap(), Fate::Expired);
+        }
+        let reader = homing.reader().unwrap();
+        for expected in [expired, Vec::new()] {
+            let mut told = Vec::new();
+            verdicts
+                .catch_up(&reader, |id, fate| {
+                    told.push((id, fate.clone()));
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(told, expected.into_iter().map(|id| (id, Fate::Expired)).collect::<Vec<_>>());
+        }
+        assert!(!verdicts.is_empty());
+    }
 }

@@ -4,7 +4,7 @@
 //! `HOMING_KILLS` is the number of kills a combination (default 10), `HOMING_SEED` replays the choice of moments.
 #![allow(clippy::expect_used, reason = "a failing helper is a failing test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
@@ -189,6 +189,7 @@ fn into(what: &Combination) {
     let mut publisher = Publisher::start(broker.port(), "in/a", what.qos);
     let mut next = 0;
     let mut printed = BTreeMap::new();
+    let mut arrived = BTreeSet::new();
     while figures.kills < settings::number("HOMING_KILLS", 10) {
         let count = batch(&mut dice);
         let moment = Moment::roll(&mut dice, count);
@@ -196,9 +197,13 @@ fn into(what: &Combination) {
         let mut pipe = homing.pipe(arguments);
         publisher.numbers(next..next + count);
         next += count;
-        kill_at(&mut pipe, moment, started, |event| note(event, &mut printed).is_some());
+        kill_at(&mut pipe, moment, started, |event| {
+            let message = note(event, &mut printed);
+            arrived.extend(message.as_ref().and_then(|message| message.payload.clone()));
+            message.is_some()
+        });
         figures.kills += 1;
-        figures.amid += u64::from((printed.len() as u64) < next);
+        figures.amid += u64::from((arrived.len() as u64) < next);
     }
     publisher.finish();
     Publisher::end(broker.port(), "in/end", what.qos);
