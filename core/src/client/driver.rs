@@ -225,7 +225,8 @@ impl Driver {
             Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
             _ => 0,
         };
-        if let Err(error) = engine.turn(&mut self.inputs, now, credit as i64, &mut self.out) {
+        let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
+        if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
         }
         self.busy = true;
@@ -360,7 +361,17 @@ impl Driver {
                     tracing::error!(error = %again, "the store cannot be opened again yet");
                 }
             }
-            if self.commands.is_closed() && self.commands.is_empty() {
+            // Nobody is left to wait while there is no store, and whoever wants to close may.
+            while let Ok(command) = self.commands.try_recv() {
+                Engine::promise(command, &mut self.out);
+            }
+            let unavailable = PublishError::Storage { detail: error.text.clone() };
+            self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
+            if let Some((_, answer)) = self.out.ending.take() {
+                drop(answer.send(Err(other)));
+                return false;
+            }
+            if self.commands.is_closed() {
                 return false;
             }
             tokio::time::sleep(pause).await;

@@ -64,6 +64,7 @@ impl Fanout {
     pub(crate) fn events(&self, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             if let Event::State(state) = &event {
+                tracing::info!(?state, "connection");
                 self.state.send_replace(state.clone());
             }
             drop(self.events.send(event));

@@ -144,8 +144,8 @@ impl Engine {
         Ok(existing.cursor)
     }
 
-    /// A command of a turn that has failed already: it gets the turn's error with all others.
-    pub(super) fn promise(&mut self, command: Command, out: &mut Outputs) -> Result<(), StoreError> {
+    /// A command that cannot be carried out, for the store has failed: it gets the error with all others.
+    pub(super) fn promise(command: Command, out: &mut Outputs) {
         out.replies.push(match command {
             Command::Publish { answer, .. } => Reply::Id(answer, 0),
             Command::PublishAll { answer, .. } => Reply::Ids(answer, Vec::new()),
@@ -160,9 +160,8 @@ impl Engine {
             | Command::Disconnect { answer, .. } => Reply::Done(answer),
             Command::Close { deadline, answer } => {
                 out.ending = Some((deadline, answer));
-                return Ok(());
+                return;
             }
         });
-        Ok(())
     }
 }

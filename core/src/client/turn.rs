@@ -55,6 +55,7 @@ pub(crate) struct Engine {
     retention_at: i64,
     report_at: i64,
     commits: u64,
+    failures: u64,
     turns: u64,
     largest: u64,
 }
@@ -78,6 +79,7 @@ impl Engine {
             retention_at: 0,
             report_at: 0,
             commits: 0,
+            failures: 0,
             turns: 0,
             largest: 0,
         })
@@ -98,7 +100,14 @@ impl Engine {
 
     /// After a failed commit: what is left can open the file anew.
     pub(crate) fn fail(self) -> Failed {
-        Failed { turn: self.store.hot().turn, store: Some(self.store), waiters: self.waiters, options: self.options }
+        Failed {
+            turn: self.store.hot().turn,
+            metrics: self.metrics(),
+            wanted: self.session.is_wanted(),
+            store: Some(self.store),
+            waiters: self.waiters,
+            options: self.options,
+        }
     }
 
     /// The session, for its timers and counters.
@@ -123,8 +132,16 @@ impl Engine {
 
     /// Counters for people.
     pub(crate) fn metrics(&self) -> Metrics {
-        let session = *self.session.metrics();
-        Metrics { turns: self.turns, commits: self.commits, largest_turn: self.largest, ..session }
+        let hot = self.session.hot();
+        Metrics {
+            turns: self.turns,
+            commits: self.commits,
+            commit_failures: self.failures,
+            largest_turn: self.largest,
+            outbox_messages: hot.lanes.iter().map(|lane| lane.messages).sum(),
+            inbox_messages: hot.inbox_messages,
+            ..*self.session.metrics()
+        }
     }
 
     /// Takes one turn. After an error nothing may be sent and the engine must be recovered; `out` then holds the
@@ -145,7 +162,10 @@ impl Engine {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
                 (None, TurnInput::Session(input)) => self.step(input, now),
                 // The transaction is lost: whoever asked in this turn is told so, like all others.
-                (Some(_), TurnInput::Command(command)) => self.promise(command, out),
+                (Some(_), TurnInput::Command(command)) => {
+                    Self::promise(command, out);
+                    Ok(())
+                }
                 (Some(_), TurnInput::Session(_)) => Ok(()),
             };
             failed = failed.or(result.err());
@@ -276,6 +296,9 @@ impl Engine {
 /// A client whose store has failed.
 pub(crate) struct Failed {
     turn: u64,
+    metrics: Metrics,
+    /// The app's wish to be connected outlives the trouble.
+    wanted: bool,
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
@@ -294,6 +317,13 @@ impl Failed {
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
+        // What ended in the failed turn is told by the rows alone.
+        let (store, lane) = (&mut engine.store, engine.session.hot().lanes[0]);
+        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), lane.next_ord - 1, lane.messages);
+        engine.session.go_on(self.metrics, self.wanted);
+        let Metrics { turns, commits, commit_failures, largest_turn, .. } = self.metrics;
+        (engine.turns, engine.commits, engine.largest) = (turns, commits, largest_turn);
+        engine.failures = commit_failures + 1;
         Ok((engine, happened))
     }
 }

@@ -51,6 +51,20 @@ impl Waiters {
         self.flushes.push(Flush { answer, until, through, left, skip });
     }
 
+    /// After a failed commit: answers what the rows say, and counts anew what is left.
+    pub(crate) fn ask_again(&mut self, mut fate: impl FnMut(u64) -> Option<Fate>, through: u64, left: u64) {
+        let ended = |n: &u64| fate(*n).filter(Fate::is_final).map(|fate| (*n, fate));
+        let ended: Vec<_> = self.messages.keys().filter_map(ended).collect();
+        for (n, fate) in ended {
+            for answer in self.messages.remove(&n).unwrap_or_default() {
+                Reply::Fate(answer, fate.clone()).committed();
+            }
+        }
+        for flush in &mut self.flushes {
+            (flush.through, flush.left, flush.skip) = (through, left, 0);
+        }
+    }
+
     /// When the first caller gives up.
     pub(crate) fn deadline(&self) -> Option<i64> {
         self.flushes.iter().map(|flush| flush.until).min()

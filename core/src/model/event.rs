@@ -242,6 +242,10 @@ pub struct Metrics {
     pub dropped_in: u64,
     /// The most commands and packets that one turn handled.
     pub largest_turn: u64,
+    /// Messages in the outbox now.
+    pub outbox_messages: u64,
+    /// Messages in the inbox now.
+    pub inbox_messages: u64,
 }
 
 /// Depth of the outbox.

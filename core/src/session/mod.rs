@@ -110,6 +110,17 @@ impl Session {
         &self.metrics
     }
 
+    /// Whether the app wants to be connected.
+    pub fn is_wanted(&self) -> bool {
+        self.conn.wanted
+    }
+
+    /// Rebuilt after a failed commit: counters and the app's wish go on.
+    pub fn go_on(&mut self, metrics: Metrics, wanted: bool) {
+        self.metrics = metrics;
+        self.conn.wanted = wanted;
+    }
+
     /// Identity and protocol state.
     pub fn row(&self) -> &SessionRow {
         &self.row
