@@ -24,6 +24,7 @@ CREATE TABLE hot (
   bytes_1           INTEGER NOT NULL
 ) STRICT;
 
+-- unanswered: a CONNECT was sent and its CONNACK has not come.
 -- boot_id and clean: a boot that was not clean may have lost commits made without a sync.
 CREATE TABLE session (
   one               INTEGER PRIMARY KEY CHECK (one = 1),
@@ -38,6 +39,7 @@ CREATE TABLE session (
   expiry_granted_s  INTEGER,
   session_present   INTEGER,
   last_connect_ms   INTEGER,
+  unanswered        INTEGER NOT NULL,
   boot_id           TEXT    NOT NULL,
   clean             INTEGER NOT NULL
 ) STRICT;

@@ -94,6 +94,7 @@ CREATE TABLE session (
   expiry_granted_s  INTEGER,
   session_present   INTEGER,
   last_connect_ms   INTEGER,
+  unanswered        INTEGER NOT NULL,
   boot_id           TEXT    NOT NULL,
   clean             INTEGER NOT NULL
 ) STRICT;

@@ -219,12 +219,14 @@ impl Driver {
 
     /// Decide, commit, send, answer. False: the client is closed.
     async fn turn(&mut self) -> bool {
+        let counted = self.counters();
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
         let credit = match &self.slot {
             Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
             _ => 0,
         };
+        engine.set_bytes(counted);
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
@@ -298,28 +300,26 @@ impl Driver {
         self.fanout.arrived(hot.next_seq - 1);
         self.fanout.settled(&mut self.out.settled);
         self.fanout.events(&mut self.out.events);
-        let mut metrics = engine.metrics();
-        let link = self.link_counters();
-        metrics.bytes_in = self.counted.0 + link.0;
-        metrics.bytes_out = self.counted.1 + link.1;
-        metrics.ignored_bytes = self.counted.2 + link.2;
-        self.fanout.metrics(metrics);
+        self.fanout.metrics(engine.metrics());
         // Last: whoever has an answer finds what led to it in the stream of events and in the counters.
         self.out.replies.drain(..).for_each(Reply::committed);
     }
 
-    /// Bytes read, written and ignored on this link.
-    fn link_counters(&self) -> (u64, u64, u64) {
+    /// Bytes read, written and ignored on all links.
+    fn counters(&self) -> (u64, u64, u64) {
+        let (read, written, ignored) = self.counted;
         match &self.slot {
-            Slot::Open(link, decoder) => (link.counters().0, link.counters().1, decoder.ignored_bytes()),
-            _ => (0, 0, 0),
+            Slot::Open(link, decoder) => {
+                let (bytes_in, bytes_out) = link.counters();
+                (read + bytes_in, written + bytes_out, ignored + decoder.ignored_bytes())
+            }
+            _ => self.counted,
         }
     }
 
     /// The link is about to go: its counters stay.
     fn keep_counters(&mut self) {
-        let (bytes_in, bytes_out, ignored) = self.link_counters();
-        self.counted = (self.counted.0 + bytes_in, self.counted.1 + bytes_out, self.counted.2 + ignored);
+        self.counted = self.counters();
     }
 
     fn finish(&mut self) {

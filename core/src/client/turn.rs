@@ -58,6 +58,7 @@ pub(crate) struct Engine {
     failures: u64,
     turns: u64,
     largest: u64,
+    bytes: (u64, u64, u64),
 }
 
 impl Engine {
@@ -82,6 +83,7 @@ impl Engine {
             failures: 0,
             turns: 0,
             largest: 0,
+            bytes: (0, 0, 0),
         })
     }
 
@@ -125,6 +127,11 @@ impl Engine {
         self.session.heard(now);
     }
 
+    /// Bytes read, written and ignored on all links so far.
+    pub(crate) fn set_bytes(&mut self, bytes: (u64, u64, u64)) {
+        self.bytes = bytes;
+    }
+
     /// The link's version.
     pub(crate) fn protocol(&self) -> Protocol {
         self.session.protocol()
@@ -138,6 +145,9 @@ impl Engine {
             commits: self.commits,
             commit_failures: self.failures,
             largest_turn: self.largest,
+            bytes_in: self.bytes.0,
+            bytes_out: self.bytes.1,
+            ignored_bytes: self.bytes.2,
             outbox_messages: hot.lanes.iter().map(|lane| lane.messages).sum(),
             inbox_messages: hot.inbox_messages,
             ..*self.session.metrics()
@@ -250,7 +260,7 @@ impl Engine {
 
     /// Retention, and room for messages that wait for it.
     fn upkeep(&mut self, now: Now) -> Result<(), StoreError> {
-        let wanted = self.session.take_wants_room();
+        let wanted = self.session.wants_room();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }

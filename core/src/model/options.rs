@@ -127,7 +127,7 @@ pub struct Options {
     pub outbox_limit: Limit,
     /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then acknowledgements are withheld.
     pub inbox_limit: Limit,
-    /// How long messages stay in the inbox once every consumer is done with them; default 30 days.
+    /// Messages that every consumer is done with leave the inbox so long after they were received; default 30 days.
     pub retention: Duration,
     /// What to do with a session that is not ours.
     pub foreign_session: ForeignSession,

@@ -178,6 +178,8 @@ pub struct SessionRow {
     pub session_present: Option<bool>,
     /// Wall clock of the last CONNACK that accepted.
     pub last_connect_ms: Option<i64>,
+    /// A CONNECT was sent, while completions of QoS 2 messages were unproven, and its CONNACK has not come.
+    pub unanswered: bool,
 }
 
 /// The counters of a lane.

@@ -59,6 +59,11 @@ impl Session {
         if self.conn.phase != Phase::Opening {
             return;
         }
+        self.inb.arm(self.row.unanswered);
+        if self.inb.wants_fence() && !self.row.unanswered {
+            self.row.unanswered = true;
+            fx.writes.push(Write::Session(Box::new(self.row.clone())));
+        }
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
         fx.sends.push(Packet::Connect(Box::new(Connect {
@@ -142,6 +147,7 @@ impl Session {
         }
         self.row.established = self.persistent();
         self.row.protocol = Some(if protocol == Protocol::V5 { 5 } else { 4 });
+        self.row.unanswered = false;
         self.row.session_present = Some(ack.session_present);
         self.row.last_connect_ms = Some(now.wall_ms);
         self.row.expiry_granted_s =

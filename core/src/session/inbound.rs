@@ -162,7 +162,7 @@ impl Inbound {
     }
 
     /// There may be room again: stores and answers what was held back, in order.
-    pub fn room(&mut self, cx: &mut Context<'_>) -> Room {
+    pub fn room(&mut self, cx: &mut Context<'_>) {
         while let Some(held) = self.held.pop_front() {
             match held {
                 Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
@@ -170,14 +170,13 @@ impl Inbound {
                     let bytes = packet.topic.as_str().len() + packet.payload.len();
                     if !self.fits(bytes as u64, cx) {
                         self.held.push_front(Held::Message(packet));
-                        return Room::Wanted;
+                        return;
                     }
                     self.held_bytes -= bytes;
                     self.accept(packet, cx);
                 }
             }
         }
-        Room::Enough
     }
 
     /// Whether a message of some size would be stored now.
@@ -203,6 +202,11 @@ impl Inbound {
             }
         }
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
+    }
+
+    /// A CONNECT goes out; `unanswered`: the one before it got no answer.
+    pub fn arm(&mut self, unanswered: bool) {
+        self.completions.arm(unanswered);
     }
 
     /// Whether a ping is due, for what its answer proves.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
-use inbound::{Inbound, Room};
+use inbound::Inbound;
 use outbound::{Context, Outbound};
 use subscriptions::Subscriptions;
 
@@ -131,9 +131,9 @@ impl Session {
         self.conn.up().map_or_else(|| self.wanted_protocol(), |up| up.protocol)
     }
 
-    /// Whether done messages should be removed to make room; asking resets it.
-    pub fn take_wants_room(&mut self) -> bool {
-        std::mem::take(&mut self.wants_room)
+    /// Whether done messages should be removed to make room.
+    pub fn wants_room(&self) -> bool {
+        self.wants_room || self.conn.blocked || self.inb.is_holding()
     }
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
@@ -257,9 +257,9 @@ impl Session {
 
     fn room(&mut self, now: Now, fx: &mut Effects) {
         let (inb, mut cx) = self.inbound(now, fx);
-        let room = inb.room(&mut cx);
+        inb.room(&mut cx);
         let has_room = inb.has_room(&cx);
-        self.wants_room = room == Room::Wanted;
+        self.wants_room = false;
         if !has_room {
             return;
         }
@@ -317,6 +317,11 @@ impl Session {
         if probable_take_over {
             let text = "five links in a row were cut within 10 s of CONNACK; another client may use the same client id";
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
+        }
+        let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
+        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_), .. });
+        if !too_large && other_end {
+            self.too_large = 0;
         }
         let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
         if !dancing {

@@ -132,7 +132,6 @@ impl Session {
         if self.conn.up().is_none() {
             return;
         }
-        self.too_large = 0;
         let Skipped { topic, qos, pid, bytes } = skipped;
         let text = format!("a message of {bytes} bytes on {topic} is over max_packet and was not stored");
         fx.events.push(Event::Warning { code: "too_large", text });

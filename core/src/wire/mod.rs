@@ -20,6 +20,8 @@ mod tests;
 mod tests_crate;
 #[cfg(test)]
 mod tests_hostile;
+#[cfg(test)]
+mod tests_skip;
 
 pub use codec::{Decoder, encode, encoded_len};
 #[cfg(feature = "internals")]

@@ -212,7 +212,10 @@ impl Outbound {
 
     /// Rows asked for have come.
     pub fn rows_loaded(&mut self, rows: Vec<OutboxRow>, complete: bool, cx: &mut Context<'_>) {
-        self.loading = false;
+        if !std::mem::take(&mut self.loading) {
+            // Asked for on a link that has ended meanwhile: they might be taken for rows never sent.
+            return;
+        }
         if let Some(resend) = &mut self.resend {
             resend.after = rows.last().map_or(resend.end, |row| row.id);
             resend.complete = complete || rows.is_empty();
