@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing helper is a failing test")]
 #![allow(clippy::print_stderr, reason = "what a failing test should show")]
 
+pub mod broker_log;
 pub mod mosquitto;
 pub mod observer;
 pub mod ports;

@@ -1,6 +1,7 @@
 //! A real mosquitto on a loopback port, with a data folder that survives `stop`, `kill` and `restart`.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -114,6 +115,12 @@ impl Mosquitto {
     /// The last lines of its log, of all its lives.
     pub fn log(&self, lines: usize) -> String {
         tail::of_file(&self.folder.path().join("log"), lines)
+    }
+
+    /// All lines of its log, of all its lives.
+    pub fn log_lines(&self) -> impl Iterator<Item = String> {
+        let log = File::open(self.folder.path().join("log")).expect("mosquitto's log");
+        BufReader::new(log).split(b'\n').map(|line| String::from_utf8_lossy(&line.expect("a line")).into_owned())
     }
 
     fn signal(&self, signal: Signal) {

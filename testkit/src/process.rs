@@ -184,11 +184,13 @@ impl Pipe {
         let mut stdin = child.stdin.take().expect("stdin");
         // Threads of their own, or a process that stops reading while it writes would hang the test.
         thread::spawn(move || lines.into_iter().try_for_each(|text| stdin.write_all(text.as_bytes())));
-        let stdout = BufReader::new(child.stdout.take().expect("stdout"));
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
         let (sender, events) = channel();
         thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+            let mut line = String::new();
+            // A line without its end is what a kill has left of a write: nobody was told anything by it.
+            while stdout.read_line(&mut line).is_ok() && line.ends_with('\n') {
+                if sender.send(std::mem::take(&mut line)).is_err() {
                     return;
                 }
             }
