@@ -1,4 +1,5 @@
 //! What a write or a commit that fails leaves behind.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;
 
