@@ -1,8 +1,8 @@
 //! What mosquitto did to a subscriber, from its own log (`log_type all`): which messages it rolled back.
 //!
 //! mosquitto 2.0.11, measured: when a link breaks while the broker repeats its PUBRELs after a resume, the messages not yet
-//! reached are published again at the next resume, though their PUBREC had come. A client that has meanwhile answered such a
-//! PUBREL cannot tell the repeat from a new message under a free identifier [4.3.3]: the doubling is the broker's.
+//! reached are published again at the next resume, though their PUBREC had come. To a client that has meanwhile answered such a
+//! PUBREL the repeat looks like a new message under a free identifier [4.3.3].
 
 use std::collections::{BTreeSet, HashMap};
 

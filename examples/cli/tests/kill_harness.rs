@@ -230,20 +230,16 @@ fn into(what: &Combination) {
         assert_eq!(inbox.get(seq), Some(payload), "seq {seq} was printed, and the inbox holds something else");
     }
     let seen: Vec<u64> = inbox.values().filter_map(|payload| payload.parse().ok()).collect();
-    let mut findings = examine(&seen, 0..next, |number| number < next);
+    let findings = examine(&seen, 0..next, |number| number < next);
     if what.qos == 2 {
-        // P3 holds as long as the broker does not roll back its own state; whether it did stands in its log.
+        // Not the client's fault, and yet its task: the figure shows that the run has met what mosquitto does.
         let rolled_back = broker_log::rolled_back(broker.log_lines(), "killed");
-        let doubled = findings.doubled.len();
-        findings.doubled.retain(|number| !rolled_back.contains(number));
-        if doubled > findings.doubled.len() {
-            let count = doubled - findings.doubled.len();
-            settings::say(&format!(
-                "{}: {count} doubled that mosquitto had rolled back ({} in all)",
-                what.name,
-                rolled_back.len()
-            ));
-        }
+        let doubled = findings.doubled.iter().filter(|number| rolled_back.contains(number)).count();
+        settings::say(&format!(
+            "{}: mosquitto rolled back {}, of these doubled {doubled}",
+            what.name,
+            rolled_back.len()
+        ));
     }
     figures.say(what, usize::try_from(next).expect("a count"), findings.lost.len(), findings.doubled.len());
     assert!(findings.lost.is_empty() && findings.unordered.is_empty() && findings.strangers.is_empty(), "{findings:?}");

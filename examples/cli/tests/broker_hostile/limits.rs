@@ -93,6 +93,7 @@ fn over_our_receive_maximum_closes_with_0x93_3_3_4_9() {
     state(&mut pipe, "waiting");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_announced_length_of_256_mib_closes_at_the_header_with_0x95_3_1_2_11_4() {
     let stage = Stage::new("5");
@@ -117,11 +118,9 @@ fn an_announced_length_of_256_mib_closes_at_the_header_v3() {
 }
 
 /// Peak resident memory in KiB.
+#[cfg(target_os = "linux")]
 fn memory(pipe: &Pipe) -> u64 {
-    if !cfg!(target_os = "linux") {
-        return 0;
-    }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pipe.id())).expect("/proc");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pipe.id())).expect("the state of homing");
     let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
