@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::clock::{Clock, wall_ms};
+use super::clock::Clock;
 use super::command::{Answer, Command, Reply};
 use super::fanout::Fanout;
-use super::turn::{Engine, Outputs, TurnInput, publish_error};
+use super::recover::leaves_doubt;
+use super::turn::{Engine, Outputs, TurnInput};
 use crate::link::{Link, LinkError, tcp};
-use crate::model::error::{Error, PublishError};
-use crate::model::event::{Event, State, Why};
+use crate::model::error::Error;
+use crate::model::event::Why;
 use crate::model::options::Options;
 use crate::session::effect::Input;
-use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::{Decoder, encode};
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
@@ -33,12 +33,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 /// The longest `close` may take, whatever the app says: no clock overflows.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
-/// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
-const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-enum Slot {
+pub(super) enum Slot {
     None,
     Opening(Task<Result<Link, LinkError>>),
     Open(Box<Link>, Decoder),
@@ -47,19 +45,19 @@ enum Slot {
 
 /// Everything the thread owns.
 pub(crate) struct Driver {
-    engine: Option<Engine>,
-    options: Arc<Options>,
-    clock: Clock,
-    commands: mpsc::Receiver<Command>,
-    fanout: Fanout,
-    slot: Slot,
-    inputs: Vec<TurnInput>,
-    out: Outputs,
+    pub(super) engine: Option<Engine>,
+    pub(super) options: Arc<Options>,
+    pub(super) clock: Clock,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) fanout: Fanout,
+    pub(super) slot: Slot,
+    pub(super) inputs: Vec<TurnInput>,
+    pub(super) out: Outputs,
     busy: bool,
     more: bool,
     /// Bytes read, written and ignored on links that are gone.
     counted: (u64, u64, u64),
-    closing: Option<(Instant, Answer<Result<(), Error>>)>,
+    pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
 }
 
 impl Driver {
@@ -330,7 +328,7 @@ impl Driver {
     }
 
     /// The link is about to go: its counters stay.
-    fn keep_counters(&mut self) {
+    pub(super) fn keep_counters(&mut self) {
         self.counted = self.counters();
     }
 
@@ -344,65 +342,4 @@ impl Driver {
             drop(answer.send(result));
         }
     }
-
-    /// The commit failed: nothing of the turn was sent. Close everything, open the file again, go on from its rows.
-    async fn recover(&mut self, error: StoreError) -> bool {
-        tracing::error!(error = %error, "commit failed; the store is opened again");
-        self.keep_counters();
-        self.slot = Slot::None;
-        self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
-        let mut replies = std::mem::take(&mut self.out.replies);
-        let mut pause = Duration::from_millis(100);
-        let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
-        let other = Error::Storage { detail: error.text.clone() };
-        loop {
-            match failed.reopen(wall_ms(), fastrand::u64(..)) {
-                Ok((engine, true)) => {
-                    replies.drain(..).for_each(Reply::committed);
-                    self.engine = Some(engine);
-                    break;
-                }
-                Ok((engine, false)) => {
-                    replies.drain(..).for_each(|reply| reply.failed(&publish_error(&error), &other));
-                    self.engine = Some(engine);
-                    break;
-                }
-                Err(again) => {
-                    // Whether it happened cannot be read now: callers are told so, rather than left to wait.
-                    replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
-                    tracing::error!(error = %again, "the store cannot be opened again yet");
-                }
-            }
-            // Nobody is left to wait while there is no store, and whoever wants to close may.
-            while let Ok(command) = self.commands.try_recv() {
-                Engine::promise(command, &mut self.out);
-            }
-            let unavailable = PublishError::Storage { detail: error.text.clone() };
-            self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
-            if let Some((_, answer)) = self.closing.take() {
-                drop(answer.send(Err(other)));
-                return false;
-            }
-            if let Some((_, answer)) = self.out.ending.take() {
-                drop(answer.send(Err(other)));
-                return false;
-            }
-            if self.commands.is_closed() {
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(REOPEN_LIMIT);
-        }
-        // A full disk fails every commit: a pause keeps the loop from running hot.
-        tokio::time::sleep(pause).await;
-        let ending = self.out.ending.is_some() || self.closing.is_some();
-        self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
-        true
-    }
-}
-
-/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
-fn leaves_doubt(error: &StoreError) -> bool {
-    tracing::warn!(%error, "checkpoint failed");
-    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
 }

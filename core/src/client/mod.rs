@@ -7,6 +7,7 @@ mod consumer;
 mod driver;
 mod fanout;
 mod reading;
+mod recover;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,14 @@
 //! Outgoing messages: a window of rows, first sends, resends after a reconnect (P1, P3, P5, P6).
 
 mod acks;
+mod admit;
 mod expiry;
 mod slots;
 
 use std::collections::VecDeque;
 
 pub use acks::{Downgrade, Known};
+use admit::{Admit, Sent, packet_of};
 use slots::{Progress, Slot, Slots};
 
 use super::effect::{Effects, Load, Now};
@@ -16,7 +18,7 @@ use crate::model::message::QoS;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome};
 use crate::model::writes::Write;
-use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
+use crate::wire::packet::{Ack, Packet, Protocol};
 
 /// Bounds of the rows held in memory (P6): enough to fill the window of one turn.
 const READY_ROWS: usize = 1024;
@@ -322,36 +324,6 @@ impl Outbound {
         cx.hot.lanes[0].sent_through = ord;
     }
 
-    fn admit(&self, row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Admit {
-        let mut sent = Sent { qos: row.qos, retain: row.retain };
-        if row.qos > limits.max_qos {
-            if !row.downgrade {
-                return Admit::End(Fate::Refused(ReasonCode::QosNotSupported));
-            }
-            sent.qos = limits.max_qos;
-        }
-        if row.retain && !limits.retain {
-            if !row.downgrade {
-                return Admit::End(Fate::Refused(ReasonCode::RetainNotSupported));
-            }
-            sent.retain = false;
-        }
-        // Without properties the bound is exact enough to skip the count for nearly every message.
-        if row.props.is_some() || row.size() as usize + 64 > limits.max_packet {
-            let packet = Packet::Publish(packet_of(row, &sent, 1, false, cx.now.store_ms));
-            if crate::wire::encoded_len(&packet, limits.protocol) > limits.max_packet {
-                return Admit::End(Fate::Refused(ReasonCode::PacketTooLarge));
-            }
-        }
-        let window_full = sent.qos != QoS::AtMostOnce
-            && (self.unfinished >= limits.window
-                || sent.qos == QoS::ExactlyOnce && self.unfinished_qos2 >= limits.window_qos2);
-        if window_full || self.credit <= 0 {
-            return Admit::No;
-        }
-        Admit::Send(sent)
-    }
-
     fn send(&mut self, row: OutboxRow, sent: Sent, dup: bool, cx: &mut Context<'_>) {
         let (id, size) = (row.id, row.size());
         let downgraded = sent.qos != row.qos || sent.retain != row.retain;
@@ -405,37 +377,5 @@ impl Outbound {
             self.unfinished -= 1;
             self.unfinished_qos2 -= usize::from(slot.sent_qos == QoS::ExactlyOnce);
         }
-    }
-}
-
-enum Admit {
-    /// Not now.
-    No,
-    /// Never: it ends so.
-    End(Fate),
-    Send(Sent),
-}
-
-struct Sent {
-    qos: QoS,
-    retain: bool,
-}
-
-fn packet_of(row: &OutboxRow, sent: &Sent, pid: u16, dup: bool, store_ms: i64) -> PublishPacket {
-    let mut props = row.props.clone();
-    if let Some(at) = row.expires_ms {
-        // Rounded up and never 0: it was not expired when it was decided to send it.
-        let left = (at - store_ms).max(1).div_euclid(1000) + i64::from((at - store_ms).max(1).rem_euclid(1000) > 0);
-        props.get_or_insert_default().expiry_s = Some(left.clamp(1, i64::from(u32::MAX)) as u32);
-    }
-    let qos = sent.qos;
-    PublishPacket {
-        dup: dup && qos != QoS::AtMostOnce,
-        qos,
-        retain: sent.retain,
-        topic: row.topic.clone(),
-        pid: if qos == QoS::AtMostOnce { 0 } else { pid },
-        payload: row.payload.clone(),
-        props,
     }
 }

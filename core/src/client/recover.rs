@@ -1,0 +1,78 @@
+//! After a failed commit: the way on is the way in. The file is opened again and the session rebuilt from its rows.
+
+use std::time::Duration;
+
+use super::clock::wall_ms;
+use super::command::Reply;
+use super::driver::{Driver, Slot};
+use super::turn::{Engine, TurnInput, publish_error};
+use crate::model::error::{Error, PublishError};
+use crate::model::event::{Event, State, Why};
+use crate::session::effect::Input;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
+const REOPEN_LIMIT: Duration = Duration::from_secs(10);
+
+impl Driver {
+    /// The commit failed: nothing of the turn was sent. Close everything, open the file again, go on from its rows.
+    pub(super) async fn recover(&mut self, error: StoreError) -> bool {
+        tracing::error!(error = %error, "commit failed; the store is opened again");
+        self.keep_counters();
+        self.slot = Slot::None;
+        self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
+        let mut replies = std::mem::take(&mut self.out.replies);
+        let mut pause = Duration::from_millis(100);
+        let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
+        let other = Error::Storage { detail: error.text.clone() };
+        loop {
+            match failed.reopen(wall_ms(), fastrand::u64(..)) {
+                Ok((engine, true)) => {
+                    replies.drain(..).for_each(Reply::committed);
+                    self.engine = Some(engine);
+                    break;
+                }
+                Ok((engine, false)) => {
+                    replies.drain(..).for_each(|reply| reply.failed(&publish_error(&error), &other));
+                    self.engine = Some(engine);
+                    break;
+                }
+                Err(again) => {
+                    // Whether it happened cannot be read now: callers are told so, rather than left to wait.
+                    replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
+                    tracing::error!(error = %again, "the store cannot be opened again yet");
+                }
+            }
+            // Nobody is left to wait while there is no store, and whoever wants to close may.
+            while let Ok(command) = self.commands.try_recv() {
+                Engine::promise(command, &mut self.out);
+            }
+            let unavailable = PublishError::Storage { detail: error.text.clone() };
+            self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
+            if let Some((_, answer)) = self.closing.take() {
+                drop(answer.send(Err(other)));
+                return false;
+            }
+            if let Some((_, answer)) = self.out.ending.take() {
+                drop(answer.send(Err(other)));
+                return false;
+            }
+            if self.commands.is_closed() {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(REOPEN_LIMIT);
+        }
+        // A full disk fails every commit: a pause keeps the loop from running hot.
+        tokio::time::sleep(pause).await;
+        let ending = self.out.ending.is_some() || self.closing.is_some();
+        self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
+        true
+    }
+}
+
+/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
+pub(super) fn leaves_doubt(error: &StoreError) -> bool {
+    tracing::warn!(%error, "checkpoint failed");
+    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
+}
