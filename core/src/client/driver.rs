@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::command::{Answer, Command, Reply};
 use super::fanout::Fanout;
+use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use crate::link::{Link, LinkError, tcp};
 use crate::model::error::Error;
 use crate::model::event::Why;
 use crate::model::options::Options;
 use crate::session::effect::Input;
-use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::{Decoder, encode};
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
@@ -344,10 +344,4 @@ impl Driver {
             drop(answer.send(result));
         }
     }
-}
-
-/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
-fn leaves_doubt(error: &StoreError) -> bool {
-    tracing::warn!(%error, "checkpoint failed");
-    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
 }

@@ -1,5 +1,7 @@
 //! Row types that session and store both speak of. Internal: an app sees messages, not rows.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::event::GapCause;
@@ -16,7 +18,7 @@ pub const fn split_id(id: u64) -> (usize, u64) {
 }
 
 /// One outgoing message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// `lane << 52 | ord`.
     pub id: u64,
@@ -46,7 +48,7 @@ impl OutboxRow {
 }
 
 /// One received message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InboxRow {
     /// Rises with arrival.
     pub seq: u64,
@@ -70,6 +72,22 @@ impl InboxRow {
     /// Bytes counted against the inbox's limit.
     pub fn size(&self) -> u64 {
         (self.topic.as_str().len() + self.payload.len() + self.props.as_deref().map_or(0, props_size)) as u64
+    }
+}
+
+impl fmt::Debug for OutboxRow {
+    /// Without payload and properties (P12).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("OutboxRow");
+        shown.field("id", &self.id).field("topic", &self.topic).field("qos", &self.qos).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InboxRow {
+    /// Without payload and properties (P12).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("InboxRow");
+        shown.field("seq", &self.seq).field("topic", &self.topic).field("qos", &self.qos).finish_non_exhaustive()
     }
 }
 

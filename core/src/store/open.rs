@@ -13,7 +13,7 @@ use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::lock::{DriverLock, beside};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
-use super::session_row::read_session;
+use super::session_row::{read_hot, read_session};
 use super::topics::Topics;
 use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
@@ -68,7 +68,7 @@ impl Store {
         if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
             return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
         }
-        Self::start(connection, path, options.durability, lock)
+        Self::start(connection, path, options.durability, lock, settle_boot)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
@@ -84,7 +84,8 @@ impl Store {
         }
         inspect(&path)?;
         let connection = connect(&path)?;
-        Self::start(connection, path, durability, lock)
+        // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
+        Self::start(connection, path, durability, lock, |connection, _| read_hot(connection))
     }
 
     /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
@@ -107,9 +108,10 @@ impl Store {
         path: PathBuf,
         durability: Durability,
         lock: DriverLock,
+        counters: fn(&Connection, Durability) -> Result<Hot, StoreError>,
     ) -> Result<Self, OpenError> {
         let read = || -> Result<_, StoreError> {
-            let hot = settle_boot(&connection, durability)?;
+            let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
             Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
         };

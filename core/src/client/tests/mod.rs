@@ -1,4 +1,5 @@
 //! Tests of the turn, with real rows.
 mod driver;
+mod engine;
 mod model_broker;
 mod pair;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::message::QoS;
 use crate::model::reason::ReasonCode;
-use crate::model::topic::TopicName;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet, Protocol, PublishPacket, SubAck};
 
 /// An outgoing message of the broker.
@@ -20,9 +20,12 @@ struct Outgoing {
 #[derive(Debug)]
 pub(super) struct ModelBroker {
     pub(super) protocol: Protocol,
-    window: usize,
+    /// The receive maximum of the next CONNACK (5), or the unfinished QoS 2 messages at which the link would be cut (3.1.1).
+    pub(super) window: usize,
+    /// The window of this link.
+    announced: usize,
     session: bool,
-    subscribed: bool,
+    pub(super) filters: HashSet<TopicFilter>,
     connected: bool,
     open_qos2: HashSet<u16>,
     /// Everything taken over from the client, in order.
@@ -34,7 +37,7 @@ pub(super) struct ModelBroker {
     to_client: VecDeque<Packet>,
     /// What the client did that no client may do.
     pub(super) faults: Vec<String>,
-    window_qos2_in: usize,
+    /// The most unfinished QoS 2 messages at a time, over all links.
     pub(super) largest_window: usize,
     unacked_in: HashSet<u16>,
 }
@@ -44,8 +47,9 @@ impl ModelBroker {
         Self {
             protocol,
             window,
+            announced: window,
             session: false,
-            subscribed: false,
+            filters: HashSet::new(),
             connected: false,
             open_qos2: HashSet::new(),
             accepted: Vec::new(),
@@ -55,7 +59,6 @@ impl ModelBroker {
             next_pid: 1,
             to_client: VecDeque::new(),
             faults: Vec::new(),
-            window_qos2_in: 0,
             largest_window: 0,
             unacked_in: HashSet::new(),
         }
@@ -63,16 +66,18 @@ impl ModelBroker {
 
     /// Somebody publishes to the client's topic. False: nobody wants it (no subscription yet).
     pub(super) fn publish(&mut self, qos: QoS, payload: bytes::Bytes) -> bool {
-        if self.subscribed {
+        let wanted = self.filters.iter().any(|filter| filter.as_str() == "down");
+        if wanted {
             self.queue.push_back((qos, payload));
             self.pump();
         }
-        self.subscribed
+        wanted
     }
 
     /// The broker forgets the session.
     pub(super) fn lose_session(&mut self) {
-        (self.session, self.subscribed) = (false, false);
+        self.session = false;
+        self.filters.clear();
         self.open_qos2.clear();
         self.queue.clear();
         self.outgoing.clear();
@@ -114,6 +119,7 @@ impl ModelBroker {
                 }
                 let session_present = std::mem::replace(&mut self.session, true);
                 self.connected = true;
+                self.announced = self.window;
                 let properties = ConnAckProperties {
                     receive_maximum: (self.protocol == Protocol::V5).then_some(self.window as u16),
                     ..ConnAckProperties::default()
@@ -132,9 +138,15 @@ impl ModelBroker {
                 self.pump();
             }
             Packet::Subscribe(subscribe) => {
-                self.subscribed = true;
+                self.filters.insert(subscribe.wish.filter);
                 let reasons = vec![ReasonCode::from(subscribe.wish.qos.number())];
                 self.to_client.push_back(Packet::SubAck(SubAck { pid: subscribe.pid, reasons }));
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                let known = self.filters.remove(&unsubscribe.filter);
+                let reason = if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+                let reasons = if self.protocol == Protocol::V5 { vec![reason] } else { Vec::new() };
+                self.to_client.push_back(Packet::UnsubAck(SubAck { pid: unsubscribe.pid, reasons }));
             }
             Packet::Publish(message) => self.received(message),
             Packet::PubRel(ack) => {
@@ -171,13 +183,15 @@ impl ModelBroker {
             }
             QoS::ExactlyOnce => {
                 self.unacked_in.insert(message.pid);
-                self.window_qos2_in = self.unacked_in.len();
-                self.largest_window = self.largest_window.max(self.window_qos2_in);
+                if self.protocol == Protocol::V5 && self.unacked_in.len() > self.announced {
+                    self.fault(format!("{} unfinished, the window is {}", self.unacked_in.len(), self.announced));
+                }
                 if self.open_qos2.insert(message.pid) {
                     self.accepted.push((message.qos, message.payload));
                 } else if !message.dup {
                     self.fault(format!("packet identifier {} reused while open", message.pid));
                 }
+                self.largest_window = self.largest_window.max(self.open_qos2.len());
                 self.to_client.push_back(Packet::PubRec(Ack::ok(message.pid)));
             }
         }
