@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::command::{Answer, Command, Reply};
 use super::fanout::Fanout;
-use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use crate::link::{Link, LinkError, tcp};
 use crate::model::error::Error;
 use crate::model::event::Why;
 use crate::model::options::Options;
 use crate::session::effect::Input;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::{Decoder, encode};
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
@@ -46,8 +46,8 @@ pub(super) enum Slot {
 /// Everything the thread owns.
 pub(crate) struct Driver {
     pub(super) engine: Option<Engine>,
-    pub(super) options: Arc<Options>,
-    pub(super) clock: Clock,
+    options: Arc<Options>,
+    clock: Clock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) fanout: Fanout,
     pub(super) slot: Slot,
@@ -273,7 +273,9 @@ impl Driver {
         self.out.sends.clear();
         if std::mem::take(&mut self.out.close) {
             self.keep_counters();
+            let abort = std::mem::take(&mut self.out.abort);
             self.slot = match std::mem::replace(&mut self.slot, Slot::None) {
+                Slot::Open(..) if abort => Slot::Closing(Box::pin(std::future::ready(()))),
                 Slot::Open(link, _) => {
                     Slot::Closing(Box::pin(async move {
                         // A farewell that does not get through is no failure: the link is given up anyway.
@@ -342,4 +344,10 @@ impl Driver {
             drop(answer.send(result));
         }
     }
+}
+
+/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
+fn leaves_doubt(error: &StoreError) -> bool {
+    tracing::warn!(%error, "checkpoint failed");
+    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
 }

@@ -1,4 +1,4 @@
-//! After a failed commit: the way on is the way in. The file is opened again and the session rebuilt from its rows.
+//! After a failed commit: the same code as start-up, and an answer for everybody who waits.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::turn::{Engine, TurnInput, publish_error};
 use crate::model::error::{Error, PublishError};
 use crate::model::event::{Event, State, Why};
 use crate::session::effect::Input;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -69,10 +69,4 @@ impl Driver {
         self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }
-}
-
-/// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
-pub(super) fn leaves_doubt(error: &StoreError) -> bool {
-    tracing::warn!(%error, "checkpoint failed");
-    !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
 }

@@ -40,6 +40,8 @@ pub(crate) struct Outputs {
     pub(crate) replies: Vec<Reply>,
     pub(crate) open: bool,
     pub(crate) close: bool,
+    /// See `Effects::abort`.
+    pub(crate) abort: bool,
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
 }
@@ -194,6 +196,7 @@ impl Engine {
         out.settled.append(&mut self.fx.settled);
         out.open |= std::mem::take(&mut self.fx.open);
         out.close |= std::mem::take(&mut self.fx.close);
+        out.abort |= std::mem::take(&mut self.fx.abort);
         Ok(())
     }
 

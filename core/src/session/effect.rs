@@ -115,6 +115,8 @@ pub struct Effects {
     pub settled: Vec<(u64, Fate)>,
     /// After the commit and after `sends` were flushed (bounded in time).
     pub close: bool,
+    /// With `close`: the other side is dead, nothing needs to get through.
+    pub abort: bool,
     /// Make a link.
     pub open: bool,
 }

@@ -34,8 +34,8 @@ pub struct Inbound {
     held: VecDeque<Held>,
     held_bytes: u64,
     limit: Limit,
-    /// QoS 1 messages of this turn: their acknowledgements have not left yet.
-    in_turn: usize,
+    /// The broker has gone over our receive maximum before.
+    overrun: bool,
     /// Identifiers that were open when the link came up: a new link's quota does not count them.
     carried: usize,
 }
@@ -63,14 +63,9 @@ impl Inbound {
             held: VecDeque::new(),
             held_bytes: 0,
             limit,
-            in_turn: 0,
+            overrun: false,
             carried: 0,
         }
-    }
-
-    /// A turn begins: what the last one acknowledged has left.
-    pub fn begin_turn(&mut self) {
-        self.in_turn = 0;
     }
 
     /// The session is up on a new link.
@@ -132,8 +127,12 @@ impl Inbound {
             return Ok(Room::Enough);
         }
         let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains_key(&packet.pid);
-        let open = self.received.len() + self.held.len() + self.in_turn;
-        if protocol == Protocol::V5 && !repeated && open >= usize::from(receive_maximum) + self.carried {
+        // QoS 1 messages are acknowledged with the turn: only what is really open counts. Some brokers ignore the maximum;
+        // one that was told so once and does it again is put up with, for its messages would never come through.
+        let open = self.received.len() + self.held.len();
+        let over = open >= usize::from(receive_maximum) + self.carried;
+        if protocol == Protocol::V5 && !repeated && over && !self.overrun {
+            self.overrun = true;
             return Err(Violation(
                 ReasonCode::ReceiveMaximumExceeded,
                 "more PUBLISHes than our receive maximum [3.3.4-9]",
@@ -191,13 +190,11 @@ impl Inbound {
         if qos == QoS::AtLeastOnce {
             // DUP is a hint only: a redelivery may not be suppressed [4.3.2-5].
             self.store(packet, cx);
-            self.in_turn += 1;
             cx.fx.sends.push(Packet::PubAck(Ack::ok(pid)));
             return;
         }
-        if !self.received.contains_key(&pid) {
-            let content = content(&packet);
-            self.received.insert(pid, content);
+        let content = content(&packet);
+        if self.received.insert(pid, content).is_none() {
             cx.fx.writes.push(Write::ReceivedQos2 { pid, content });
             if !self.completions.repeats(pid, content, packet.dup) {
                 self.store(packet, cx);

@@ -140,7 +140,6 @@ impl Session {
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
     pub fn begin_turn(&mut self, credit: i64) {
         self.out.begin_turn(credit);
-        self.inb.begin_turn();
     }
 
     /// Whether messages over our maximum are to be read through on the next link: a 3.1.1 broker cannot know the maximum
@@ -232,7 +231,10 @@ impl Session {
         match self.conn.beat(now.mono_ms) {
             Beat::Quiet => {}
             Beat::Ping => self.ping(fx),
-            Beat::Dead => self.close(Why::KeepAlive, fx),
+            Beat::Dead => {
+                fx.abort = true;
+                self.close(Why::KeepAlive, fx);
+            }
         }
         let (out, mut cx) = self.outbound(now, fx);
         out.sweep(&mut cx);
@@ -295,7 +297,12 @@ impl Session {
 
     /// The broker broke the protocol: DISCONNECT with the reason (MQTT 5), close, and go on at the next connect.
     fn violation(&mut self, reason: ReasonCode, text: String, fx: &mut Effects) {
-        if matches!(self.conn.phase, Phase::Up(up) if up.protocol == Protocol::V5) {
+        let v5 = match self.conn.phase {
+            Phase::Up(up) => up.protocol == Protocol::V5,
+            Phase::Handshake { .. } => self.wanted_protocol() == Protocol::V5,
+            _ => false,
+        };
+        if v5 {
             fx.sends.push(Packet::Disconnect(Disconnect::new(reason)));
         }
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {

@@ -23,15 +23,21 @@ impl Store {
         staged.qos2.sort_by_key(|(pid, _)| *pid);
         let (mut stand, mut completed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for same in staged.qos2.chunk_by(|(a, _), (b, _)| a == b) {
-            let (pid, last) = same[same.len() - 1];
-            let content = same.iter().rev().find_map(|(_, word)| match word {
-                Qos2::Received(content) => Some(*content),
-                _ => None,
-            });
-            match (last, content) {
-                (Qos2::Gone, _) => gone.push(pid),
-                (Qos2::Completed, None) => completed.push(pid),
-                (word, content) => stand.push((pid, content.unwrap_or(0), matches!(word, Qos2::Completed))),
+            let pid = same[0].0;
+            // The identifier's row after this turn, as far as this turn knows it.
+            let mut row = None;
+            for (_, word) in same {
+                row = match (word, row) {
+                    (Qos2::Received(content), _) => Some(Some((*content, false))),
+                    (Qos2::Completed, Some(Some((content, _)))) => Some(Some((content, true))),
+                    (Qos2::Completed, unknown_or_gone) => unknown_or_gone,
+                    (Qos2::Gone, _) => Some(None),
+                };
+            }
+            match row {
+                None => completed.push(pid),
+                Some(None) => gone.push(pid),
+                Some(Some((content, completed))) => stand.push((pid, content, completed)),
             }
         }
         staged.qos2.clear();

@@ -8,6 +8,7 @@
 )]
 
 mod batch;
+mod boot;
 mod codec;
 mod consumers;
 mod error;

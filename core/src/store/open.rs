@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::Store;
+use super::boot::settle_boot;
 use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::lock::{DriverLock, beside};
@@ -27,8 +28,6 @@ const FOREIGN: &str = "an SQLite file of another program";
 const NOT_SQLITE: &str = "a file of something else, not SQLite";
 /// How long a lock that another program holds (a backup, a curious tool) is waited for before it counts as trouble.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// So many numbers are skipped when commits may have been lost.
-const SKIP: u64 = 65_536;
 /// Prepared statements kept; there are about 50.
 const STATEMENTS: usize = 96;
 
@@ -363,42 +362,4 @@ fn pragmas(connection: &Connection) -> Result<(), StoreError> {
     #[cfg(target_vendor = "apple")]
     connection.execute_batch("PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1;")?;
     Ok(())
-}
-
-/// Names this boot; empty: the system does not say.
-fn boot_id() -> String {
-    if cfg!(any(target_os = "linux", target_os = "android")) {
-        return fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map(|id| id.trim().to_owned())
-            .unwrap_or_default();
-    }
-    String::new()
-}
-
-/// Commits of `process_kill` are not synced: if the machine went down in between, numbers that were given out may be
-/// forgotten. Then so many are skipped that none is given twice.
-fn settle_boot(connection: &Connection, durability: Durability) -> Result<Hot, StoreError> {
-    let mut hot = read_hot(connection)?;
-    let (boot, clean): (String, bool) =
-        connection.query_row("SELECT boot_id, clean FROM session", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let now = boot_id();
-    let lost = !clean && (now.is_empty() || now != boot);
-    let clean_now = durability == Durability::PowerLoss;
-    if !lost && clean == clean_now && (clean || boot == now) {
-        return Ok(hot);
-    }
-    // Still with full synchronisation: a skip that is forgotten would be made again, over numbers given since.
-    let turn = connection.unchecked_transaction()?;
-    turn.execute("UPDATE session SET boot_id = ?1, clean = ?2", params![now, clean_now])?;
-    if lost {
-        hot.turn += 1;
-        hot.next_seq += SKIP;
-        for lane in &mut hot.lanes {
-            lane.next_ord += SKIP;
-            lane.verdict_floor = lane.next_ord;
-        }
-        write_hot(&turn, &hot)?;
-    }
-    turn.commit()?;
-    Ok(hot)
 }

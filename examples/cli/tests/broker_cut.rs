@@ -103,7 +103,8 @@ fn run(pipe: &mut Pipe, number: u64) -> Ended {
                 verdicts += 1;
             }
             Event::Message(message) if message.payload.as_ref() == Some(&payload) => {
-                if topics.insert(message.topic) && topics.len() == 2 {
+                let new = topics.insert(message.topic);
+                if new && topics.len() == 2 {
                     pipe.publish_numbers("last", [number], 1);
                 }
             }

@@ -1,4 +1,4 @@
-//! Whether a message may be sent on this link now, and what it looks like on the wire.
+//! Whether and how a row may be sent: what the broker supports, its sizes, the window, the link's credit.
 
 use super::{Context, LinkLimits, Outbound};
 use crate::model::event::Fate;
@@ -7,17 +7,40 @@ use crate::model::reason::ReasonCode;
 use crate::model::rows::OutboxRow;
 use crate::wire::packet::{Packet, PublishPacket};
 
+/// What becomes of the row at the front.
 pub(super) enum Admit {
     /// Not now.
     No,
     /// Never: it ends so.
     End(Fate),
+    /// Now, and so.
     Send(Sent),
 }
 
+/// How a row is sent on this link.
 pub(super) struct Sent {
     pub(super) qos: QoS,
     pub(super) retain: bool,
+}
+
+/// The packet of a row.
+pub(super) fn packet_of(row: &OutboxRow, sent: &Sent, pid: u16, dup: bool, store_ms: i64) -> PublishPacket {
+    let mut props = row.props.clone();
+    if let Some(at) = row.expires_ms {
+        // Rounded up and never 0: it was not expired when it was decided to send it.
+        let left = (at - store_ms).max(1).div_euclid(1000) + i64::from((at - store_ms).max(1).rem_euclid(1000) > 0);
+        props.get_or_insert_default().expiry_s = Some(left.clamp(1, i64::from(u32::MAX)) as u32);
+    }
+    let qos = sent.qos;
+    PublishPacket {
+        dup: dup && qos != QoS::AtMostOnce,
+        qos,
+        retain: sent.retain,
+        topic: row.topic.clone(),
+        pid: if qos == QoS::AtMostOnce { 0 } else { pid },
+        payload: row.payload.clone(),
+        props,
+    }
 }
 
 impl Outbound {
@@ -49,24 +72,5 @@ impl Outbound {
             return Admit::No;
         }
         Admit::Send(sent)
-    }
-}
-
-pub(super) fn packet_of(row: &OutboxRow, sent: &Sent, pid: u16, dup: bool, store_ms: i64) -> PublishPacket {
-    let mut props = row.props.clone();
-    if let Some(at) = row.expires_ms {
-        // Rounded up and never 0: it was not expired when it was decided to send it.
-        let left = (at - store_ms).max(1).div_euclid(1000) + i64::from((at - store_ms).max(1).rem_euclid(1000) > 0);
-        props.get_or_insert_default().expiry_s = Some(left.clamp(1, i64::from(u32::MAX)) as u32);
-    }
-    let qos = sent.qos;
-    PublishPacket {
-        dup: dup && qos != QoS::AtMostOnce,
-        qos,
-        retain: sent.retain,
-        topic: row.topic.clone(),
-        pid: if qos == QoS::AtMostOnce { 0 } else { pid },
-        payload: row.payload.clone(),
-        props,
     }
 }

@@ -118,10 +118,10 @@ fn an_announced_length_of_256_mib_closes_at_the_header_v3() {
 
 /// Peak resident memory in KiB.
 fn memory(pipe: &Pipe) -> u64 {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", pipe.id())) else {
-        assert!(!cfg!(target_os = "linux"), "no /proc");
+    if !cfg!(target_os = "linux") {
         return 0;
-    };
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pipe.id())).expect("/proc");
     let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
@@ -188,7 +188,7 @@ fn a_dead_link_is_noticed_within_one_and_a_half_keep_alives_3_1_2_10() {
 fn a_missing_pingresp_while_messages_flow_is_put_up_with_3_1_2_10() {
     let stage = Stage::new("5");
     let homing = stage.homing.clone().flag("--keep-alive", "1s");
-    let mut pipe = homing.pipe(["in/#", "-q", "1", "--auto-done"]);
+    let pipe = homing.pipe(["in/#", "-q", "1", "--auto-done"]);
     let mut peer = stage.broker.greet(false);
     peer.grant();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(2);

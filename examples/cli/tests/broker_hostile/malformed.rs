@@ -77,7 +77,10 @@ fn a_length_that_is_not_minimal_is_closed_or_read_never_misread_1_5_5() {
     peer.grant();
     peer.raw(&[0x30, 0x88, 0x00, 0, 4, b'i', b'n', b'/', b'a', 0, b'x']);
     pipe.until(PATIENCE, "message or end of the link", |event| match event {
-        Event::Message(message) => Some(assert_eq!(message.payload.as_deref(), Some("x"))),
+        Event::Message(message) => {
+            let _: () = assert_eq!(message.payload.as_deref(), Some("x"));
+            Some(())
+        }
         Event::Connection { state, .. } => (state == "waiting").then_some(()),
         _ => None,
     });

@@ -26,7 +26,7 @@ fn receive_maximum(count: u16) -> ConnAckProperties {
 fn session_present_without_state_is_ended_not_adopted_3_2_2_4() {
     for mqtt in ["3", "5"] {
         let stage = Stage::new(mqtt);
-        let mut pipe = stage.pipe();
+        let pipe = stage.pipe();
         pipe.publish_numbers("t", 0..1, 2);
         for (clean_start, session_present) in [(false, true), (true, false)] {
             let mut peer = stage.broker.accept();
@@ -180,7 +180,7 @@ fn past_pubrec_only_pubrel_goes_again_4_3_3_6_and_in_pubrec_order_4_6_0_4() {
 #[test]
 fn receive_maximum_1_holds_on_resume_with_1000_unacknowledged_3_3_4_9() {
     let stage = Stage::new("5");
-    let mut pipe = stage.pipe();
+    let pipe = stage.pipe();
     let mut peer = stage.broker.greet(false);
     pipe.publish_numbers("t", 0..1000, 1);
     let first = publishes(&mut peer, 1000, false);
@@ -199,7 +199,7 @@ fn receive_maximum_1_holds_on_resume_with_1000_unacknowledged_3_3_4_9() {
 #[test]
 fn a_smaller_receive_maximum_after_a_reconnect_holds_3_3_4_9() {
     let stage = Stage::new("5");
-    let mut pipe = stage.pipe();
+    let pipe = stage.pipe();
     let mut peer = stage.broker.greet_with(false, receive_maximum(100));
     pipe.publish_numbers("t", 0..200, 2);
     let first = publishes(&mut peer, 100, false);
@@ -245,7 +245,7 @@ fn a_power_cut_between_store_and_pubrec_gives_one_row_4_3_3() {
 fn nothing_is_sent_again_on_a_live_link_4_4_0() {
     let stage = Stage::new("5");
     let homing = stage.homing.clone().flag("--keep-alive", "1s");
-    let mut pipe = homing.pipe([""; 0]);
+    let pipe = homing.pipe([""; 0]);
     let mut peer = stage.broker.greet(false);
     pipe.publish_numbers("t", 0..3, 1);
     publishes(&mut peer, 3, false);
