@@ -102,10 +102,9 @@ fn run(pipe: &mut Pipe, number: u64) -> Ended {
                 assert_eq!(outcome, "delivered");
                 verdicts += 1;
             }
-            Event::Message(message)
-                if message.payload.as_ref() == Some(&payload) && topics.insert(message.topic.clone()) =>
-            {
-                if topics.len() == 2 {
+            Event::Message(message) if message.payload.as_ref() == Some(&payload) => {
+                let new = topics.insert(message.topic);
+                if new && topics.len() == 2 {
                     pipe.publish_numbers("last", [number], 1);
                 }
             }
