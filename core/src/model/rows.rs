@@ -196,7 +196,7 @@ pub struct SessionRow {
     pub session_present: Option<bool>,
     /// Wall clock of the last CONNACK that accepted.
     pub last_connect_ms: Option<i64>,
-    /// A CONNECT was sent, while completions of QoS 2 messages were unproven, and its CONNACK has not come.
+    /// A CONNECT was sent for a session of ours, and its CONNACK has not come: the broker may have lost the session then.
     pub unanswered: bool,
 }
 

@@ -62,8 +62,9 @@ impl Session {
         if self.conn.phase != Phase::Opening {
             return;
         }
+        self.doubt = self.row.unanswered;
         self.inb.arm(self.row.unanswered);
-        if self.inb.wants_fence() && !self.row.unanswered {
+        if self.row.established && !self.row.unanswered {
             self.row.unanswered = true;
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
         }
@@ -114,6 +115,10 @@ impl Session {
         if !ack.session_present && (self.row.established || state) {
             self.lose_session(now, fx);
         }
+        if ack.session_present && self.doubt {
+            // The broker may have lost the session at the CONNECT whose answer we never saw: then this one has no grants.
+            self.subs.doubt(fx);
+        }
         self.accepted(&ack, asked, now, fx);
     }
 
@@ -132,6 +137,7 @@ impl Session {
                 self.row.established = false;
             }
             self.row.protocol = Some(4);
+            self.row.unanswered = false;
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
             self.conn.dance_on(self.conn.purpose);
             return self.close(Why::Asked, fx);

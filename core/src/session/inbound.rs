@@ -126,7 +126,10 @@ impl Inbound {
             self.store(packet, cx);
             return Ok(Room::Enough);
         }
-        let repeated = packet.qos == QoS::ExactlyOnce && self.received.contains_key(&packet.pid);
+        // Another content under an open identifier is another message: the broker has lost the session, and the answer to the
+        // CONNECT that would have said so was lost too.
+        let repeated = packet.qos == QoS::ExactlyOnce
+            && self.received.get(&packet.pid).is_some_and(|known| *known == content(&packet));
         // QoS 1 messages are acknowledged with the turn: only what is really open counts. Some brokers ignore the maximum;
         // one that was told so once and does it again is put up with, for its messages would never come through.
         let open = self.received.len() + self.held.len();
@@ -194,7 +197,7 @@ impl Inbound {
             return;
         }
         let content = content(&packet);
-        if self.received.insert(pid, content).is_none() {
+        if self.received.insert(pid, content) != Some(content) {
             cx.fx.writes.push(Write::ReceivedQos2 { pid, content });
             if !self.completions.repeats(pid, content, packet.dup) {
                 self.store(packet, cx);

@@ -71,6 +71,8 @@ pub struct Session {
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
     /// Links in a row that were closed for a message over our maximum.
     too_large: u32,
+    /// The CONNECT before this link's got no answer.
+    doubt: bool,
 }
 
 impl Session {
@@ -93,6 +95,7 @@ impl Session {
             was_full: false,
             dropped,
             too_large: 0,
+            doubt: false,
         }
     }
 

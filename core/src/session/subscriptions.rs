@@ -13,6 +13,9 @@ use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
 use crate::wire::packet::{Packet, SubAck, Subscribe, Unsubscribe};
 
+/// An epoch that never is: what was granted in it has to be asked for again, and is missed if the session is lost.
+const STALE: u64 = u64::MAX;
+
 /// One request on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Request {
@@ -67,7 +70,9 @@ impl Subscriptions {
             return;
         }
         self.refused.retain(|filter| *filter != wish.filter);
-        let row = SubscriptionRow { wish, wanted: true, granted: None };
+        // What the old wish was granted still delivers: losing the session before the new grant is a gap all the same.
+        let granted = self.rows.get(&wish.filter).and_then(|row| row.granted).map(|(qos, _)| (qos, STALE));
+        let row = SubscriptionRow { wish, wanted: true, granted };
         fx.writes.push(Write::Subscription(row.clone()));
         self.rows.insert(row.wish.filter.clone(), row);
         self.pump(epoch, fx);
@@ -108,6 +113,16 @@ impl Subscriptions {
         self.pump(epoch, fx);
     }
 
+    /// Whether the broker still has the grants is in doubt: everything is to be asked for again.
+    pub fn doubt(&mut self, fx: &mut Effects) {
+        for row in self.rows.values_mut() {
+            if let Some((_, epoch)) = &mut row.granted {
+                *epoch = STALE;
+                fx.writes.push(Write::Subscription(row.clone()));
+            }
+        }
+    }
+
     /// The link is gone; requests on it are made again on the next.
     pub fn disconnected(&mut self) {
         self.up = false;
@@ -118,8 +133,9 @@ impl Subscriptions {
     pub fn session_lost(&mut self, old_epoch: u64, from_ms: i64, after_seq: u64, fx: &mut Effects) {
         self.disconnected();
         for (filter, row) in &self.rows {
-            if row.wanted && row.granted.is_some_and(|(_, epoch)| epoch == old_epoch) && !self.gaps.contains_key(filter)
-            {
+            // One that was granted in an earlier epoch only has its gap already, or was refused since.
+            let granted = row.granted.is_some_and(|(_, epoch)| epoch == old_epoch || epoch == STALE);
+            if row.wanted && granted && !self.gaps.contains_key(filter) {
                 let (filter, cause) = (filter.clone(), GapCause::SessionLost);
                 self.gaps.insert(filter.clone(), OpenGap { filter: filter.clone(), cause, from_ms, after_seq });
                 fx.writes.push(Write::GapOpen { filter, cause, from_ms, after_seq });

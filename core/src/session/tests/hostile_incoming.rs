@@ -133,9 +133,10 @@ fn a_pingresp_to_an_earlier_ping_does_not_prove_later_pubcomps() {
     // Two pings are out, the first one is answered.
     rig.pass(60_000);
     rig.message(2, 5, b"x");
-    rig.pass(59_000);
-    rig.message(0, 0, b"alive");
-    rig.pass(2_000);
+    for _ in 0..3 {
+        rig.pass(25_000);
+        rig.message(0, 0, b"alive");
+    }
     assert_eq!(words(&rig.sent()).iter().filter(|word| *word == "pingreq").count(), 2);
     rig.packet(Packet::PubRel(Ack::ok(5)));
     rig.packet(Packet::PingResp);

@@ -156,8 +156,8 @@ fn an_error_connack_changes_nothing_3_2_2_6() {
     rig.packet(Packet::PubRec(Ack::ok(2)));
     rig.message(2, 9, b"in");
     rig.cut();
-    let (row, hot) = (rig.row.clone(), rig.hot);
     rig.link_up();
+    let (row, hot) = (rig.row.clone(), rig.hot);
     let properties = ConnAckProperties::default();
     let ack = ConnAck { session_present: true, reason: ReasonCode::ServerBusy, properties };
     rig.packet(Packet::ConnAck(Box::new(ack)));
@@ -183,6 +183,45 @@ fn an_expiry_lowered_to_0_or_60_s_is_kept_and_the_loss_is_noticed() {
         assert_eq!(rig.grant(2), 1);
         assert!(rig.gaps.is_empty());
     }
+}
+
+#[test]
+fn a_session_lost_at_a_connect_whose_answer_was_never_seen_gets_its_subscriptions_again_3_2_2_5() {
+    for killed in [false, true] {
+        let mut rig = Rig::new(|_| {});
+        rig.online(false);
+        rig.subscribe("a");
+        rig.grant(2);
+        rig.cut();
+        // The broker has lost the session and says so, but nobody hears it.
+        rig.link_up();
+        if killed {
+            rig.restart()
+        } else {
+            rig.cut()
+        }
+        rig.online(true);
+        assert_eq!(rig.grant(2), 1);
+        rig.cut();
+        rig.online(true);
+        assert_eq!(rig.grant(2), 0, "once is enough");
+    }
+}
+
+#[test]
+fn an_identifier_of_a_session_lost_unheard_does_not_swallow_another_message() {
+    let mut rig = Rig::new(|_| {});
+    rig.online(false);
+    rig.message(2, 9, b"old");
+    rig.cut();
+    rig.link_up();
+    rig.cut();
+    rig.online(true);
+    rig.message(2, 9, b"new");
+    rig.message(2, 9, b"new");
+    assert_eq!(rig.inbox.len(), 2);
+    rig.packet(Packet::PubRel(Ack::ok(9)));
+    assert!(rig.received.get(&9).is_none_or(|row| row.completed));
 }
 
 #[test]
