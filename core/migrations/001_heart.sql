@@ -25,6 +25,7 @@ CREATE TABLE hot (
 ) STRICT;
 
 -- unanswered: a CONNECT was sent and its CONNACK has not come.
+-- unproven: a link began while PUBCOMPs were in doubt, and no PINGRESP has come since.
 -- boot_id and clean: a boot that was not clean may have lost commits made without a sync.
 CREATE TABLE session (
   one               INTEGER PRIMARY KEY CHECK (one = 1),
@@ -40,6 +41,7 @@ CREATE TABLE session (
   session_present   INTEGER,
   last_connect_ms   INTEGER,
   unanswered        INTEGER NOT NULL,
+  unproven          INTEGER NOT NULL,
   boot_id           TEXT    NOT NULL,
   clean             INTEGER NOT NULL
 ) STRICT;

@@ -95,6 +95,7 @@ CREATE TABLE session (
   session_present   INTEGER,
   last_connect_ms   INTEGER,
   unanswered        INTEGER NOT NULL,
+  unproven          INTEGER NOT NULL,
   boot_id           TEXT    NOT NULL,
   clean             INTEGER NOT NULL
 ) STRICT;

@@ -198,6 +198,8 @@ pub struct SessionRow {
     pub last_connect_ms: Option<i64>,
     /// A CONNECT was sent for a session of ours, and its CONNACK has not come: the broker may have lost the session then.
     pub unanswered: bool,
+    /// A link began while the broker's receipt of PUBCOMPs was in doubt, and no PINGRESP has come since: it may fall back.
+    pub unproven: bool,
 }
 
 /// The counters of a lane.

@@ -63,9 +63,11 @@ impl Session {
             return;
         }
         self.doubt = self.row.unanswered;
-        self.inb.arm(self.row.unanswered);
-        if self.row.established && !self.row.unanswered {
-            self.row.unanswered = true;
+        self.inb.arm(self.row.unproven);
+        let unanswered = self.row.established || self.row.unanswered;
+        let unproven = self.inb.wants_fence() || self.row.unproven;
+        if (unanswered, unproven) != (self.row.unanswered, self.row.unproven) {
+            (self.row.unanswered, self.row.unproven) = (unanswered, unproven);
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
         }
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -159,6 +161,7 @@ impl Session {
         self.row.established = self.persistent();
         self.row.protocol = Some(if protocol == Protocol::V5 { 5 } else { 4 });
         self.row.unanswered = false;
+        self.row.unproven &= self.inb.wants_fence();
         self.row.session_present = Some(ack.session_present);
         self.row.last_connect_ms = Some(now.wall_ms);
         self.row.expiry_granted_s =

@@ -206,9 +206,9 @@ impl Inbound {
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
     }
 
-    /// A CONNECT goes out; `unanswered`: the one before it got no answer.
-    pub fn arm(&mut self, unanswered: bool) {
-        self.completions.arm(unanswered);
+    /// A CONNECT goes out; `unproven`: a link before it began in doubt and ended without a PINGRESP.
+    pub fn arm(&mut self, unproven: bool) {
+        self.completions.arm(unproven);
     }
 
     /// Whether a ping is due, for what its answer proves.
@@ -263,7 +263,7 @@ impl Inbound {
     /// PUBREL: the identifier is free again; PUBCOMP leaves after the commit that says so.
     pub fn pubrel(&mut self, pid: u16, protocol: Protocol, cx: &mut Context<'_>) {
         let content = self.received.remove(&pid);
-        let known = content.is_some() || self.completions.suspects(pid);
+        let known = content.is_some() || self.completions.again(pid);
         if let Some(content) = content {
             // A broker that releases it has had an answer; from now on the identifier means another message.
             self.held.retain(|held| !matches!(held, Held::Answer(other) if *other == pid));

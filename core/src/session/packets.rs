@@ -100,6 +100,10 @@ impl Session {
                 if self.conn.pong() {
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
+                    if self.row.unproven {
+                        self.row.unproven = false;
+                        fx.writes.push(Write::Session(Box::new(self.row.clone())));
+                    }
                 }
             }
             Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),

@@ -300,7 +300,7 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
     upgrade(&turn, 0)?;
     turn.execute(
         "INSERT INTO session (one, store_id, client_id, client_id_random, established, session_epoch, pid_salt, unanswered,
-           boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, '', 1)",
+           unproven, boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 0, '', 1)",
         params![store_id, client_id, options.client_id.is_none()],
     )?;
     turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0)", [])?;

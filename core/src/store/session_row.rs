@@ -19,7 +19,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE session SET store_id = ?1, client_id = ?2, client_id_random = ?3, broker = ?4, protocol = ?5,
                    established = ?6, session_epoch = ?7, pid_salt = ?8, expiry_granted_s = ?9, session_present = ?10,
-                   last_connect_ms = ?11, unanswered = ?12",
+                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13",
             )?
             .execute(params![
                 row.store_id,
@@ -34,6 +34,7 @@ impl Store {
                 row.session_present,
                 row.last_connect_ms,
                 row.unanswered,
+                row.unproven,
             ])?;
         self.session = row;
         Ok(())
@@ -174,7 +175,7 @@ pub(super) fn read_subscriptions(connection: &Connection) -> Result<Vec<Subscrip
 pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreError> {
     Ok(connection.query_row(
         "SELECT store_id, client_id, client_id_random, broker, protocol, established, session_epoch, pid_salt,
-           expiry_granted_s, session_present, last_connect_ms, unanswered FROM session",
+           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven FROM session",
         [],
         |row| {
             Ok(SessionRow {
@@ -190,6 +191,7 @@ pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreE
                 session_present: row.get(9)?,
                 last_connect_ms: row.get(10)?,
                 unanswered: row.get(11)?,
+                unproven: row.get(12)?,
             })
         },
     )?)

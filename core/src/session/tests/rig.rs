@@ -55,6 +55,7 @@ impl Rig {
             session_present: None,
             last_connect_ms: None,
             unanswered: false,
+            unproven: false,
         };
         let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
         hot.lanes.iter_mut().for_each(|lane| (lane.next_ord, lane.verdict_floor) = (1, 1));
