@@ -45,6 +45,12 @@ pub enum Write {
         /// The normal lane's cursor before the loss.
         sent_through: u64,
     },
+    /// The broker may have lost the session unheard: QoS 2 rows with an id up to `sent_through` that are not released
+    /// become `maybe_dup`.
+    SessionDoubted {
+        /// The normal lane's cursor.
+        sent_through: u64,
+    },
     /// Identity or protocol state changed.
     Session(Box<SessionRow>),
     /// A wish was made or changed, or a grant came (whole row replaced, keyed by the filter).

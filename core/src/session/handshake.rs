@@ -120,6 +120,8 @@ impl Session {
         if ack.session_present && self.doubt {
             // The broker may have lost the session at the CONNECT whose answer we never saw: then this one has no grants.
             self.subs.doubt(fx);
+            let (out, mut cx) = self.outbound(now, fx);
+            out.doubt(&mut cx);
         }
         self.accepted(&ack, asked, now, fx);
     }

@@ -133,6 +133,17 @@ impl Store {
         Ok(())
     }
 
+    pub(super) fn session_doubted(&mut self, sent_through: u64) -> Result<(), StoreError> {
+        self.begin()?;
+        self.flush()?;
+        self.connection.execute(
+            "UPDATE outbox SET flags = flags | ?2
+             WHERE id <= ?1 AND flags & 3 = 2 AND id NOT IN (SELECT id FROM released)",
+            [int(sent_through), MAYBE_DUP],
+        )?;
+        Ok(())
+    }
+
     /// Rows up to `sent_through`, in order, without their payloads.
     ///
     /// # Errors

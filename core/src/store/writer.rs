@@ -121,6 +121,7 @@ impl Store {
                 Ok(())
             }
             Write::SessionLost { sent_through } => self.session_lost(sent_through),
+            Write::SessionDoubted { sent_through } => self.session_doubted(sent_through),
             Write::Session(row) => self.put_session(*row),
             Write::Subscription(row) => self.put_subscription(&row),
             Write::SubscriptionGone(filter) => self.remove_subscription(&filter),

@@ -213,6 +213,20 @@ impl Outbound {
         sent_through
     }
 
+    /// The broker may have lost the session unheard: what it had in it and gets again now, it may have twice.
+    pub fn doubt(&mut self, cx: &mut Context<'_>) {
+        let mut doubtful = false;
+        for slot in self.slots.iter_mut() {
+            if slot.progress == Progress::Published && slot.sent_qos == QoS::ExactlyOnce {
+                slot.maybe_dup = true;
+                doubtful = true;
+            }
+        }
+        if doubtful {
+            cx.fx.writes.push(Write::SessionDoubted { sent_through: cx.hot.lanes[0].sent_through });
+        }
+    }
+
     /// PUBRELs of released messages, in the order of their PUBRECs [4.6.0-4].
     pub fn released_loaded(&mut self, ids: &[u64], cx: &mut Context<'_>) {
         if self.link.is_none() {

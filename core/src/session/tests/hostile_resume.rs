@@ -225,6 +225,27 @@ fn an_identifier_of_a_session_lost_unheard_does_not_swallow_another_message() {
 }
 
 #[test]
+fn p9_a_qos_2_message_resent_behind_an_unheard_answer_says_maybe_twice() {
+    let mut rig = Rig::new(|_| {});
+    rig.online(false);
+    rig.publish(2);
+    rig.publish(2);
+    rig.packet(Packet::PubRec(Ack::ok(2)));
+    rig.cut();
+    rig.link_up();
+    rig.restart();
+    rig.online(true);
+    assert_eq!(words(&rig.sent()), ["pubrel 2", "publish2 3 dup"]);
+    rig.restart();
+    rig.online(true);
+    rig.packet(Packet::PubComp(Ack::ok(2)));
+    rig.packet(Packet::PubRec(Ack::ok(3)));
+    rig.packet(Packet::PubComp(Ack::ok(3)));
+    assert_eq!(rig.fates[&1], Fate::DELIVERED);
+    assert_eq!(rig.fates[&2], Fate::Delivered { maybe_twice: true, maybe_lost: false, downgraded: false });
+}
+
+#[test]
 fn an_assigned_client_id_is_kept() {
     let mut rig = Rig::new(|_| {});
     rig.link_up();

@@ -179,6 +179,10 @@ impl Rig {
                 self.received.clear();
                 self.outbox.range_mut(..=sent_through).for_each(|(_, row)| row.maybe_dup = true);
             }
+            Write::SessionDoubted { sent_through } => {
+                let doubtful = self.outbox.range_mut(..=sent_through).filter(|(_, row)| row.qos == QoS::ExactlyOnce);
+                doubtful.filter(|(id, _)| !self.released.contains(id)).for_each(|(_, row)| row.maybe_dup = true);
+            }
             Write::Session(row) => self.row = *row,
             Write::Subscription(row) => drop(self.subscriptions.insert(row.wish.filter.clone(), row)),
             Write::SubscriptionGone(filter) => drop(self.subscriptions.remove(&filter)),
