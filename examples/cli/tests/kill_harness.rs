@@ -132,6 +132,7 @@ fn out(what: &Combination) {
     let collector = Observer::subscribe(broker.port(), "observer", "out/#").collect();
     let mut next = 0;
     let mut accepted = BTreeMap::new();
+    let mut doubted = 0;
     while figures.kills < settings::number("HOMING_KILLS", 10) {
         let count = batch(&mut dice);
         let moment = Moment::roll(&mut dice, 2 * count);
@@ -148,7 +149,10 @@ fn out(what: &Combination) {
                 true
             }
             Event::Verdict { id, outcome, maybe_twice, maybe_lost, downgraded, .. } => {
-                assert!(outcome == "delivered" && !maybe_twice && !maybe_lost && !downgraded, "{id}: {outcome}");
+                // A kill between CONNECT and CONNACK leaves open whether the broker still had the session: the client says so,
+                // and whether it really came twice is the observer's to say.
+                assert!(outcome == "delivered" && !maybe_lost && !downgraded, "{id}: {outcome}");
+                doubted += u64::from(maybe_twice);
                 waiting -= 1;
                 true
             }
@@ -166,6 +170,7 @@ fn out(what: &Combination) {
     Publisher::end(broker.port(), "out/end", what.qos);
     let seen: Vec<u64> = collector.until_end(PATIENCE).into_iter().map(|(_, number)| number).collect();
     let findings = examine(&seen, accepted.keys().copied(), |number| number < next);
+    settings::say(&format!("{}: verdicts that say maybe_twice {doubted}", what.name));
     figures.say(what, accepted.len(), findings.lost.len(), findings.doubled.len());
     assert!(findings.lost.is_empty() && findings.unordered.is_empty() && findings.strangers.is_empty(), "{findings:?}");
     assert!(what.qos == 1 || findings.doubled.is_empty(), "{findings:?}");
