@@ -6,7 +6,7 @@ mod store_common;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use homing::internals::rows::SubscriptionRow;
+use homing::internals::rows::{STALE, SubscriptionRow};
 use homing::internals::writes::Write;
 use homing::store::SCHEMA_VERSION;
 use homing::store::reader::Reader;
@@ -42,7 +42,8 @@ fn status_counts_exactly() {
     (session.session_present, session.last_connect_ms) = (Some(true), Some(7));
     let client_id = session.client_id.clone();
     store.write(Write::Session(Box::new(session))).unwrap();
-    for (text, wanted, epoch) in [("live", true, 2), ("stale", true, 1), ("unwanted", false, 2)] {
+    let epochs = [("asked again", true, STALE), ("live", true, 2), ("stale", true, 1), ("unwanted", false, 2)];
+    for (text, wanted, epoch) in epochs {
         let wish = Subscription::new(filter(text), QoS::ExactlyOnce);
         let granted = Some((QoS::AtLeastOnce, epoch));
         store.write(Write::Subscription(SubscriptionRow { wish, wanted, granted })).unwrap();
@@ -62,7 +63,8 @@ fn status_counts_exactly() {
     let expected = [("c1", 10), ("c2", 9), ("c3", 5), ("c4", 1), ("c5", 0), ("c6", 0), ("default", 10)];
     assert_eq!(behind, expected);
     let granted: Vec<_> = status.subscriptions.iter().map(|row| (row.filter.as_str(), row.granted)).collect();
-    assert_eq!(granted, [("live", Some(QoS::AtLeastOnce)), ("stale", None)]);
+    let last_word = Some(QoS::AtLeastOnce);
+    assert_eq!(granted, [("asked again", last_word), ("live", last_word), ("stale", None)]);
     let (metrics, at_ms) = status.metrics.unwrap();
     assert_eq!((metrics.turns, at_ms), (3, 44));
 

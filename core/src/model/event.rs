@@ -281,7 +281,8 @@ pub struct SubscriptionStatus {
     pub filter: TopicFilter,
     /// Asked for.
     pub qos: QoS,
-    /// Granted in the session we know of; None: not (yet).
+    /// Granted in the session we know of, as the broker last said (it may be asked again behind a CONNECT without an answer);
+    /// None: not (yet).
     pub granted: Option<QoS>,
 }
 

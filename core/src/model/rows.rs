@@ -136,6 +136,10 @@ pub enum Outcome {
     Unknown,
 }
 
+/// An epoch that never is: what was granted in it has to be asked for again, and is missed if the session is lost. Until
+/// the broker says otherwise it still delivers.
+pub const STALE: u64 = u64::MAX;
+
 /// A subscription as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionRow {

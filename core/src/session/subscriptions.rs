@@ -8,13 +8,10 @@ use super::packet_ids::REQUESTS;
 use crate::model::event::{Event, Gap, GapCause};
 use crate::model::message::{QoS, Subscription};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{OpenGap, SubscriptionRow};
+use crate::model::rows::{OpenGap, STALE, SubscriptionRow};
 use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
 use crate::wire::packet::{Packet, SubAck, Subscribe, Unsubscribe};
-
-/// An epoch that never is: what was granted in it has to be asked for again, and is missed if the session is lost.
-const STALE: u64 = u64::MAX;
 
 /// One request on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

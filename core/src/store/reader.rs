@@ -20,7 +20,7 @@ use super::topics::Names;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::{ConsumerStatus, Fate, Gap, GapCause, Metrics, OutboxDepth, Status, SubscriptionStatus};
 use crate::model::message::{Message, MessageId, Position, QoS, StoreId};
-use crate::model::rows::Hot;
+use crate::model::rows::{Hot, STALE};
 use crate::model::topic::TopicName;
 
 /// The most rows that one call hands out.
@@ -125,7 +125,10 @@ impl Reader {
                 .into_iter()
                 .filter(|row| row.wanted)
                 .map(|row| SubscriptionStatus {
-                    granted: row.granted.filter(|(_, epoch)| *epoch == session.session_epoch).map(|(qos, _)| qos),
+                    granted: row
+                        .granted
+                        .filter(|(_, epoch)| [session.session_epoch, STALE].contains(epoch))
+                        .map(|(qos, _)| qos),
                     qos: row.wish.qos,
                     filter: row.wish.filter,
                 })
