@@ -114,7 +114,7 @@ pub use model::event::{
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
-pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
+pub use model::options::{Credentials, DeviceToken, Durability, ForeignSession, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{OutboxEntry, Reader};

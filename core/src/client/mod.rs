@@ -4,6 +4,7 @@ mod check;
 mod clock;
 mod command;
 mod consumer;
+mod copied;
 mod driver;
 mod fanout;
 mod reading;

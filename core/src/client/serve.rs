@@ -113,6 +113,7 @@ impl Engine {
                     Err(error) => return Err(error),
                 }
             }
+            Command::Held(command) => self.held(command, now, out)?,
             Command::Connect { answer } => {
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
@@ -152,6 +153,7 @@ impl Engine {
             Command::Fate { answer, .. } | Command::Settled { answer, .. } => Reply::Fate(answer, Fate::Unknown),
             Command::Consumer { answer, .. } => Reply::Cursor(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
+            Command::Held(command) => command.promise(),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }
             | Command::RemoveConsumer { answer, .. }

@@ -345,6 +345,8 @@ pub struct Status {
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Number of recorded gaps.
     pub gaps: u64,
+    /// The store is a copy that was put back, and its outbox waits for the app's word.
+    pub held: bool,
     /// Counters as the driver last wrote them, and when (Unix milliseconds).
     pub metrics: Option<(Metrics, i64)>,
 }

@@ -4,6 +4,7 @@
 pub mod backoff;
 mod completions;
 pub mod connection;
+mod copied;
 pub mod effect;
 mod handshake;
 pub mod inbound;
@@ -83,7 +84,7 @@ impl Session {
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
-            out: Outbound::new(&restored.hot, &restored.in_flight),
+            out: Outbound::new(&restored.hot, &restored.in_flight).with_copy(&restored.row),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
@@ -185,6 +186,8 @@ impl Session {
             }
             Input::Subscribe(wish) => self.subs.subscribe(wish, epoch, fx),
             Input::Unsubscribe(filter) => self.subs.unsubscribe(filter, epoch, fx),
+            Input::ReleaseOutbox => self.release_outbox(now, fx),
+            Input::DiscardOutbox => self.discard_outbox(now, fx),
             Input::Connect => self.conn.now_please(),
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
             Input::LinkUp => self.link_up(now, fx),
@@ -251,9 +254,13 @@ impl Session {
     }
 
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {
+        if let Loaded::Copied { rows, complete } = &loaded {
+            return self.copied_loaded(rows, *complete, now, fx);
+        }
         let (out, mut cx) = self.outbound(now, fx);
         match loaded {
             Loaded::Outbox { rows, complete } => out.rows_loaded(rows, complete, &mut cx),
+            Loaded::Copied { .. } => {}
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),
             // Those that are left over bring a tick at once.
             Loaded::Expired { rows, next_ms } => out.expired(&rows, next_ms, &mut cx),

@@ -37,7 +37,7 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// Rebuilt from the rows; `gaps` are the open ones.
     pub fn new(rows: Vec<SubscriptionRow>, gaps: Vec<OpenGap>) -> Self {
-        let lost = gaps.into_iter().filter(|gap| gap.cause == GapCause::SessionLost);
+        let lost = gaps.into_iter().filter(|gap| matches!(gap.cause, GapCause::SessionLost | GapCause::Restored));
         Self {
             rows: rows.into_iter().map(|row| (row.wish.filter.clone(), row)).collect(),
             gaps: lost.map(|gap| (gap.filter.clone(), gap)).collect(),
@@ -195,7 +195,7 @@ impl Subscriptions {
             fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: now.wall_ms });
             fx.events.push(Event::Gap(Gap {
                 filters: vec![filter],
-                cause: GapCause::SessionLost,
+                cause: gap.cause,
                 from_ms: gap.from_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: gap.after_seq,

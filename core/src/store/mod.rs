@@ -14,10 +14,12 @@ mod consumers;
 mod error;
 mod inbox;
 mod lock;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
 pub mod reader;
+mod restored;
 mod retention;
 mod session_row;
 mod topics;
@@ -68,6 +70,12 @@ pub struct Store {
     /// Counters at the last sync that is certain (process-kill durability).
     synced: Hot,
     full_sync: bool,
+    /// The last turn that surely survives a power cut; 0: none of this run yet.
+    certain: u64,
+    /// The turn that the lock file names.
+    marked: u64,
+    /// Why the store was taken for a copy at this opening.
+    restored: Option<&'static str>,
     durability: Durability,
     path: PathBuf,
     lock: DriverLock,
@@ -77,6 +85,11 @@ impl Store {
     /// Counters as last committed. After a failed commit and `reopen`, `turn` tells whether it happened after all.
     pub fn hot(&self) -> Hot {
         self.hot
+    }
+
+    /// Why the store was taken for a copy that was put back, if it was at this opening: it is another store since.
+    pub fn restored(&self) -> Option<&'static str> {
+        self.restored
     }
 
     /// Identity and protocol state, this turn's write included.

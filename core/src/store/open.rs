@@ -13,11 +13,12 @@ use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::lock::{DriverLock, beside};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
+use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
 use super::topics::Topics;
 use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
-use crate::model::options::Durability;
+use crate::model::options::{DeviceToken, Durability};
 use crate::model::rows::Hot;
 use crate::model::topic::{ClientId, TopicFilter};
 
@@ -48,7 +49,9 @@ pub struct StoreOptions<'a> {
     pub first_consumer: &'a str,
     /// What it wants; empty: everything.
     pub first_consumer_filters: &'a [TopicFilter],
-    /// Wall clock, for a new store.
+    /// Names this installation: another one than the store's means a copy. None: nothing is compared.
+    pub device_token: Option<&'a DeviceToken>,
+    /// Wall clock, for a new store and a copy.
     pub wall_ms: i64,
 }
 
@@ -63,6 +66,8 @@ impl Store {
         let lock = DriverLock::take(&path)?;
         // Only now nobody else can be making it.
         if is_new(&path)? {
+            lock.forget_mark()
+                .map_err(|error| unavailable(&path, format!("its lock file cannot be written: {error}")))?;
             create(&path, options)?;
         }
         let connection = connect(&path)?;
@@ -72,7 +77,11 @@ impl Store {
         if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
             return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
         }
-        Self::start(connection, path, options.durability, lock, settle_boot)
+        let token = options.device_token.map(DeviceToken::as_bytes);
+        let restored = settle_copy(&connection, &lock, token, options.wall_ms).map_err(|error| error.at_open(&path))?;
+        let mut store = Self::start(connection, path, options.durability, lock, settle_boot)?;
+        store.restored = restored;
+        Ok(store)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
@@ -103,6 +112,7 @@ impl Store {
         if self.durability == Durability::ProcessKill {
             self.set_full_sync(true)?;
             self.connection.execute("UPDATE session SET clean = 1", [])?;
+            self.certain = self.hot.turn;
         }
         self.maintain(true)
     }
@@ -135,6 +145,9 @@ impl Store {
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
+            certain: 0,
+            marked: 0,
+            restored: None,
             durability,
             path,
             lock,

@@ -151,6 +151,7 @@ impl Reader {
                 consumers,
                 subscriptions,
                 gaps: read_gaps(connection)?.len() as u64,
+                held: session.held,
                 metrics: driver.and_then(|(_, metrics, at_ms)| {
                     serde_json::from_str::<Metrics>(&metrics).ok().map(|metrics| (metrics, at_ms))
                 }),

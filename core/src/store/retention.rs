@@ -85,8 +85,12 @@ impl Store {
             self.connection.busy_timeout(Duration::ZERO)?;
             let done = self.log_pages("TRUNCATE");
             self.connection.busy_timeout(BUSY_TIMEOUT)?;
-            done?;
+            if done? == 0 {
+                // The log was synced before it was copied, and the database after.
+                self.certain = self.hot.turn;
+            }
         }
+        self.keep_mark(idle);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE session SET store_id = ?1, client_id = ?2, client_id_random = ?3, broker = ?4, protocol = ?5,
                    established = ?6, session_epoch = ?7, pid_salt = ?8, expiry_granted_s = ?9, session_present = ?10,
-                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13",
+                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13, held = ?14",
             )?
             .execute(params![
                 row.store_id,
@@ -35,6 +35,7 @@ impl Store {
                 row.last_connect_ms,
                 row.unanswered,
                 row.unproven,
+                row.held,
             ])?;
         self.session = row;
         Ok(())
@@ -175,7 +176,8 @@ pub(super) fn read_subscriptions(connection: &Connection) -> Result<Vec<Subscrip
 pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreError> {
     Ok(connection.query_row(
         "SELECT store_id, client_id, client_id_random, broker, protocol, established, session_epoch, pid_salt,
-           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven FROM session",
+           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven, held,
+           copied_through_0, copied_through_1 FROM session",
         [],
         |row| {
             Ok(SessionRow {
@@ -192,6 +194,8 @@ pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreE
                 last_connect_ms: row.get(10)?,
                 unanswered: row.get(11)?,
                 unproven: row.get(12)?,
+                held: row.get(13)?,
+                copied_through: [row.get::<_, i64>(14)?.cast_unsigned(), row.get::<_, i64>(15)?.cast_unsigned()],
             })
         },
     )?)

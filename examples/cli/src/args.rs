@@ -103,8 +103,10 @@ pub(crate) enum Command {
     )]
     Pipe(PipeArgs),
     /// Messages that are not finished yet (no connection is made)
-    #[command(after_help = "Example:\n  homing outbox --json --store light.db")]
-    Outbox(ReadArgs),
+    #[command(
+        after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox release --store light.db"
+    )]
+    Outbox(OutboxArgs),
     /// Received messages that the store still keeps (no connection is made)
     #[command(after_help = "Example:\n  homing inbox --json --store light.db")]
     Inbox(ReadArgs),
@@ -262,6 +264,32 @@ pub(crate) struct ReadArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct OutboxArgs {
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<OutboxCommand>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OutboxCommand {
+    /// A restored copy: send its messages after all (the original may have sent them)
+    #[command(after_help = "Example:\n  homing outbox release --store light.db")]
+    Release {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// A restored copy: cancel the messages that came with it
+    #[command(after_help = "Example:\n  homing outbox discard --store light.db")]
+    Discard {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]

@@ -6,6 +6,7 @@ mod bench;
 mod broker;
 mod config;
 mod consume;
+mod copied;
 mod demo;
 mod exit;
 mod lines;
@@ -65,7 +66,10 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
-        Command::Outbox(args) => read::outbox(&common, &args),
+        Command::Outbox(args) => match args.command {
+            None => read::outbox(&common, &args.read),
+            Some(command) => copied::run(&common, command).await,
+        },
         Command::Inbox(args) => read::inbox(&common, &args),
         Command::Verdict(args) => read::verdict(&common, &args),
         Command::Status(args) => read::status(&common, &args),

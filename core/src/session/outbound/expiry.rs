@@ -27,11 +27,16 @@ impl Outbound {
             if *id <= cx.hot.lanes[0].sent_through {
                 continue;
             }
-            if let Ok(index) = self.ready.binary_search_by_key(id, |row| row.id) {
-                self.ready.remove(index);
-                self.ready_bytes -= size;
-            }
+            self.forget_ready(*id, *size);
             self.end(*id, *size, Fate::Expired, cx);
+        }
+    }
+
+    /// A message that waits in memory is not to be sent.
+    pub(super) fn forget_ready(&mut self, id: u64, size: u64) {
+        if let Ok(index) = self.ready.binary_search_by_key(&id, |row| row.id) {
+            self.ready.remove(index);
+            self.ready_bytes -= size;
         }
     }
 

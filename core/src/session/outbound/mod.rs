@@ -2,6 +2,7 @@
 
 mod acks;
 mod admit;
+mod copied;
 mod expiry;
 mod slots;
 
@@ -92,6 +93,9 @@ pub struct Outbound {
     sweeping: bool,
     /// Messages that may still end unsent in this turn.
     unsent: usize,
+    /// A copy that was put back: nothing leaves before the app has decided.
+    held: bool,
+    copied_through: [u64; 2],
 }
 
 impl Outbound {
@@ -113,6 +117,8 @@ impl Outbound {
             next_expiry: None,
             sweeping: false,
             unsent: UNSENT,
+            held: false,
+            copied_through: [0, 0],
         }
     }
 
@@ -261,7 +267,7 @@ impl Outbound {
 
     /// Sends what may be sent.
     pub fn pump(&mut self, cx: &mut Context<'_>) {
-        let Some(limits) = self.link else { return };
+        let Some(limits) = self.link.filter(|_| !self.held) else { return };
         while let Some(resend) = &mut self.resend {
             let Some(row) = resend.rows.pop_front() else {
                 if resend.complete {
@@ -350,7 +356,7 @@ impl Outbound {
                 progress: Progress::Published,
                 sent_qos: sent.qos,
                 downgraded,
-                maybe_dup: row.maybe_dup,
+                maybe_dup: row.maybe_dup || self.is_copied(id),
                 counted: sent.qos != QoS::AtMostOnce,
                 size,
             },
@@ -377,6 +383,7 @@ impl Outbound {
                 Some(Outcome::Delivered { maybe_twice, maybe_lost, downgraded })
             }
             Fate::Delivered { .. } => None,
+            Fate::Cancelled => Some(Outcome::Cancelled),
             _ => Some(Outcome::Unknown),
         };
         cx.fx.writes.push(Write::OutboxFinish { id, verdict, at_ms: cx.now.wall_ms });

@@ -56,6 +56,8 @@ impl Rig {
             last_connect_ms: None,
             unanswered: false,
             unproven: false,
+            held: false,
+            copied_through: [0, 0],
         };
         let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
         hot.lanes.iter_mut().for_each(|lane| (lane.next_ord, lane.verdict_floor) = (1, 1));
@@ -201,6 +203,12 @@ impl Rig {
                 rows.retain(|(id, _)| **id <= through);
                 let complete = rows.len() <= max_rows;
                 Loaded::Outbox { rows: rows.into_iter().take(max_rows).map(|(_, row)| row.clone()).collect(), complete }
+            }
+            Load::Copied { through: [through, _], max_rows } => {
+                let rows: Vec<_> =
+                    self.outbox.range(..=through).take(max_rows).map(|(id, row)| (*id, row.size())).collect();
+                let complete = rows.len() < max_rows;
+                Loaded::Copied { rows, complete }
             }
             Load::Released => Loaded::Released(self.released.clone()),
             Load::Expired { after, now_ms, max_rows } => {
