@@ -111,6 +111,8 @@ pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
 };
+#[cfg(feature = "encryption")]
+pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };

@@ -361,6 +361,8 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
         device_token: options.device_token.as_ref(),
         wall_ms,
     }

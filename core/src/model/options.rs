@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::error::Error;
+#[cfg(feature = "encryption")]
+use super::key::KeyProvider;
 use super::message::Publish;
 use super::topic::{ClientId, TopicFilter};
 
@@ -169,6 +171,9 @@ pub struct Options {
     pub first_consumer: String,
     /// What it wants; empty (default): everything.
     pub first_consumer_filters: Vec<TopicFilter>,
+    /// The key of an encrypted store, asked for at each opening; default: none, the store is plain.
+    #[cfg(feature = "encryption")]
+    pub key: Option<KeyProvider>,
     /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
     /// has none yet takes it.
     pub device_token: Option<DeviceToken>,
@@ -202,6 +207,8 @@ impl Options {
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
             first_consumer: "default".to_owned(),
             first_consumer_filters: Vec::new(),
+            #[cfg(feature = "encryption")]
+            key: None,
             device_token: None,
             connect: true,
         }

@@ -9,6 +9,7 @@
 
 mod batch;
 mod boot;
+mod cipher;
 mod codec;
 mod consumers;
 mod error;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::{ConsumerRow, MAX_MARKS};
 pub use error::{StoreError, StoreErrorKind};
@@ -78,6 +80,7 @@ pub struct Store {
     restored: Option<&'static str>,
     durability: Durability,
     path: PathBuf,
+    unlock: Unlock,
     lock: DriverLock,
 }
 

@@ -116,6 +116,18 @@ pub(crate) enum Command {
     /// Store and session at a glance (no connection is made)
     #[command(after_help = "Example:\n  homing status --json --store light.db")]
     Status(ReadArgs),
+    /// A completion script for a shell, on stdout
+    #[command(after_help = "Example:\n  homing completions bash > ~/.local/share/bash-completion/completions/homing")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual: the main page on stdout, or a page a command in a folder
+    #[command(after_help = "Example:\n  homing man ~/.local/share/man/man1")]
+    Man {
+        /// Where to; made if missing
+        folder: Option<PathBuf>,
+    },
     /// The benchmarks of the README
     #[command(subcommand)]
     #[command(after_help = "Example:\n  homing bench publish --count 100000 --broker mqtt://localhost")]

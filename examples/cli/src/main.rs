@@ -9,6 +9,7 @@ mod consume;
 mod copied;
 mod demo;
 mod exit;
+mod generate;
 mod lines;
 mod notes;
 mod output;
@@ -72,6 +73,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         },
         Command::Inbox(args) => read::inbox(&common, &args),
         Command::Verdict(args) => read::verdict(&common, &args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(folder.as_deref()),
         Command::Status(args) => read::status(&common, &args),
     }
 }
