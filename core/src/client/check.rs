@@ -73,6 +73,7 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         maybe_dup: false,
         if_unsupported: message.if_unsupported,
         supersede: message.supersede,
+        after_ord: None,
     })
 }
 

@@ -65,12 +65,12 @@ impl Engine {
             },
             Command::Flush { deadline, answer } => {
                 let until = now.mono_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
-                let lane = self.session.hot().lanes[0];
+                let hot = self.session.hot();
                 // What was settled in this turn already is not waited for, so it must not be counted down either.
                 let settled_now = self.fx.settled.len();
-                match lane.messages {
+                match hot.outbox_messages() {
                     0 => out.replies.push(Reply::Flushed(answer, true)),
-                    left => self.waiters.flush(answer, until, lane.next_ord - 1, left, settled_now),
+                    left => self.waiters.flush(answer, until, hot.last_ids(), left, settled_now),
                 }
             }
             Command::Subscribe { wish, answer } => {

@@ -12,6 +12,7 @@ mod boot;
 mod codec;
 mod consumers;
 mod error;
+mod idem;
 mod inbox;
 mod lock;
 mod migrate;
@@ -21,6 +22,7 @@ pub mod reader;
 mod retention;
 mod session_row;
 mod topics;
+mod waiting;
 mod writer;
 
 use std::path::PathBuf;
@@ -31,11 +33,14 @@ use rusqlite::Connection;
 pub use consumers::{ConsumerRow, MAX_MARKS};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
+pub use idem::MAX_KEYS;
+#[cfg(feature = "internals")]
 pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
 #[cfg(feature = "internals")]
 pub use outbox::MAX_VERDICTS;
 pub use retention::Removed;
+pub use waiting::Need;
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};
@@ -63,6 +68,8 @@ pub struct Store {
     session: SessionRow,
     /// Rows in `verdict`, once counted.
     verdicts: Option<u64>,
+    /// Rows in `idem`, once counted.
+    keys: Option<u64>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

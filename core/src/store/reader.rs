@@ -20,6 +20,7 @@ use super::topics::Names;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::{ConsumerStatus, Fate, Gap, GapCause, Metrics, OutboxDepth, Status, SubscriptionStatus};
 use crate::model::message::{Message, MessageId, Position, QoS, StoreId};
+use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, STALE};
 use crate::model::topic::TopicName;
 
@@ -38,7 +39,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct OutboxEntry {
     /// Its id.
     pub id: MessageId,
-    /// `Waiting` or `InFlight`.
+    /// `Waiting`, `InFlight` or `Parked`.
     pub fate: Fate,
     /// Where to.
     pub topic: TopicName,
@@ -171,7 +172,7 @@ impl Reader {
         found.ok_or(Error::NoSuchMessage { n: id.number() })
     }
 
-    /// Outbox rows with a number above `after`, at most `max` (500 at the most).
+    /// Outbox rows with a number above `after`, parked ones included, at most `max` (500 at the most).
     ///
     /// # Errors
     /// The store's.
@@ -179,7 +180,8 @@ impl Reader {
         self.read(|Inner { connection, .. }| {
             let hot = read_hot(connection)?;
             let mut statement = connection.prepare_cached(
-                "SELECT id, topic, octet_length(payload), flags FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
+                "SELECT id, topic, octet_length(payload), flags, NULL FROM outbox WHERE id > ?1 UNION ALL
+                 SELECT id, topic, octet_length(payload), flags, reason FROM parked WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let mut rows = statement.query([int(after), max.min(PAGE_ROWS) as i64])?;
             let mut found = Vec::new();
@@ -187,7 +189,11 @@ impl Reader {
                 let (id, flags) = (read_u64(row, 0)?, Flags::read(row, 3)?);
                 found.push(OutboxEntry {
                     id: MessageId::new(self.store, id),
-                    fate: if hot.is_in_flight(id) { Fate::InFlight } else { Fate::Waiting },
+                    fate: match row.get::<_, Option<u8>>(4)? {
+                        Some(reason) => Fate::Parked(ReasonCode::from(reason)),
+                        None if hot.is_in_flight(id) => Fate::InFlight,
+                        None => Fate::Waiting,
+                    },
                     topic: read_topic(row, 1)?,
                     payload_bytes: read_u64(row, 2)?,
                     qos: flags.qos,
@@ -316,6 +322,7 @@ fn depth(connection: &Connection, hot: &Hot) -> Result<OutboxDepth, StoreError> 
         depth.waiting += counters.messages.saturating_sub(sent.cast_unsigned());
         depth.bytes += counters.bytes;
     }
+    depth.parked = hot.parked_messages;
     Ok(depth)
 }
 

@@ -7,5 +7,8 @@ mod hostile_limits;
 mod hostile_resume;
 mod hostile_subscribe;
 mod inbound;
+mod lanes;
 mod outbound;
+mod parking;
+mod poison;
 mod rig;

@@ -9,6 +9,7 @@ use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, ReceivedQos2, SessionRow, SubscriptionRow};
+use crate::model::rows::{join_id, split_id};
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
@@ -24,6 +25,8 @@ pub(super) struct Rig {
     pub(super) row: SessionRow,
     pub(super) outbox: BTreeMap<u64, OutboxRow>,
     pub(super) released: Vec<u64>,
+    pub(super) parked: BTreeMap<u64, (OutboxRow, ReasonCode)>,
+    pub(super) skipped: Vec<u16>,
     pub(super) received: BTreeMap<u16, ReceivedQos2>,
     pub(super) inbox: Vec<(QoS, bytes::Bytes)>,
     pub(super) subscriptions: BTreeMap<TopicFilter, SubscriptionRow>,
@@ -56,6 +59,8 @@ impl Rig {
             last_connect_ms: None,
             unanswered: false,
             unproven: false,
+            suspect_id: None,
+            strikes: 0,
         };
         let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
         hot.lanes.iter_mut().for_each(|lane| (lane.next_ord, lane.verdict_floor) = (1, 1));
@@ -69,6 +74,8 @@ impl Rig {
             row,
             outbox: BTreeMap::new(),
             released: Vec::new(),
+            parked: BTreeMap::new(),
+            skipped: Vec::new(),
             received: BTreeMap::new(),
             inbox: Vec::new(),
             subscriptions: BTreeMap::new(),
@@ -92,13 +99,14 @@ impl Rig {
             received_qos2: Vec::new(),
             in_flight: Vec::new(),
             open_gaps: Vec::new(),
+            skipped_pids: Vec::new(),
         };
         Session::new(Arc::new(options.clone()), restored, 1)
     }
 
     /// The process dies and comes again, perhaps with other options.
     pub(super) fn restart(&mut self) {
-        let in_flight = self.outbox.range(..=self.hot.lanes[0].sent_through).map(|(id, row)| InFlightRow {
+        let in_flight = self.outbox.iter().filter(|(id, _)| self.hot.is_in_flight(**id)).map(|(id, row)| InFlightRow {
             id: *id,
             qos: row.qos,
             maybe_dup: row.maybe_dup,
@@ -112,6 +120,7 @@ impl Rig {
             received_qos2: self.received.values().cloned().collect(),
             in_flight: in_flight.collect(),
             open_gaps: self.gaps.clone(),
+            skipped_pids: self.skipped.clone(),
         };
         self.session = Session::new(Arc::new(self.options.clone()), restored, 2);
         self.sends.clear();
@@ -153,8 +162,9 @@ impl Rig {
         self.hot = *self.session.hot();
         self.sends.append(&mut fx.sends);
         self.events.append(&mut fx.events);
-        for (id, fate) in fx.settled {
-            assert!(self.fates.insert(id, fate).is_none(), "message {id} ended twice");
+        for (id, fate) in fx.settled.into_iter().chain(fx.unparked) {
+            let before = self.fates.insert(id, fate);
+            assert!(matches!(before, None | Some(Fate::Parked(_))), "message {id} ended twice");
         }
         self.open |= fx.open;
         self.close |= fx.close;
@@ -167,6 +177,18 @@ impl Rig {
                 self.outbox.remove(&id);
                 self.released.retain(|other| *other != id);
             }
+            Write::SentAfter { id, after_ord } => {
+                if let Some(row) = self.outbox.get_mut(&id) {
+                    row.after_ord = Some(after_ord);
+                }
+            }
+            Write::Park { id, reason, maybe_dup, .. } => {
+                let mut row = self.outbox.remove(&id).unwrap();
+                row.maybe_dup |= maybe_dup;
+                self.parked.insert(id, (row, reason));
+            }
+            Write::ParkedGone { id, .. } => drop(self.parked.remove(&id).unwrap()),
+            Write::SkipPid(pid) => self.skipped.push(pid),
             Write::Release { id, .. } => self.released.push(id),
             Write::InboxInsert(row) => self.inbox.push((row.qos, row.payload)),
             Write::ReceivedQos2 { pid, content } => {
@@ -177,10 +199,11 @@ impl Rig {
             Write::SessionLost { sent_through } => {
                 self.released.clear();
                 self.received.clear();
-                self.outbox.range_mut(..=sent_through).for_each(|(_, row)| row.maybe_dup = true);
+                self.skipped.clear();
+                sent(&mut self.outbox, sent_through).for_each(|(_, row)| row.maybe_dup = true);
             }
             Write::SessionDoubted { sent_through } => {
-                let doubtful = self.outbox.range_mut(..=sent_through).filter(|(_, row)| row.qos == QoS::ExactlyOnce);
+                let doubtful = sent(&mut self.outbox, sent_through).filter(|(_, row)| row.qos == QoS::ExactlyOnce);
                 doubtful.filter(|(id, _)| !self.released.contains(id)).for_each(|(_, row)| row.maybe_dup = true);
             }
             Write::Session(row) => self.row = *row,
@@ -196,15 +219,23 @@ impl Rig {
 
     fn load(&self, load: Load) -> Loaded {
         match load {
-            Load::Outbox { after, through, max_rows, .. } => {
+            Load::Outbox { lane, after, through, max_rows, .. } => {
                 let mut rows: Vec<_> = self.outbox.range(after + 1..=through.max(after + 1)).collect();
                 rows.retain(|(id, _)| **id <= through);
                 let complete = rows.len() <= max_rows;
-                Loaded::Outbox { rows: rows.into_iter().take(max_rows).map(|(_, row)| row.clone()).collect(), complete }
+                let rows = rows.into_iter().take(max_rows).map(|(_, row)| row.clone()).collect();
+                Loaded::Outbox { lane, rows, complete }
             }
             Load::Released => Loaded::Released(self.released.clone()),
-            Load::Expired { after, now_ms, max_rows } => {
-                let mut rows: Vec<_> = self.outbox.range(after + 1..).filter(|(_, row)| !row.maybe_dup).collect();
+            Load::Parked { after, max_rows, .. } => {
+                let rows = self.parked.range(after + 1..).map(|(_, parked)| parked);
+                let rows = rows.filter(|(_, reason)| *reason != ReasonCode::ImplementationSpecificError);
+                let rows: Vec<_> = rows.map(|(row, _)| row.clone()).take(max_rows).collect();
+                Loaded::Parked { complete: rows.len() < max_rows, rows }
+            }
+            Load::Expired { sent_through, now_ms, max_rows } => {
+                let above = |id: u64| split_id(id).1 > sent_through[split_id(id).0];
+                let mut rows: Vec<_> = self.outbox.iter().filter(|(id, row)| !row.maybe_dup && above(**id)).collect();
                 rows.retain(|(_, row)| row.expires_ms.is_some());
                 rows.sort_by_key(|(_, row)| row.expires_ms);
                 let due: Vec<_> =
@@ -289,14 +320,29 @@ impl Rig {
         self.input(Input::LinkDown(Why::Asked));
     }
 
+    /// The broker closes in order.
+    pub(super) fn eof(&mut self) {
+        self.input(Input::LinkDown(Why::Closed));
+        self.sends.clear();
+        self.pass(130_000);
+    }
+
     pub(super) fn publish(&mut self, qos: u8) -> u64 {
         self.publish_row(qos, |_| {})
     }
 
     pub(super) fn publish_row(&mut self, qos: u8, change: impl FnOnce(&mut OutboxRow)) -> u64 {
-        let id = self.session.hot().lanes[0].next_ord;
+        self.publish_in(0, qos, change)
+    }
+
+    pub(super) fn urgent(&mut self, qos: u8) -> u64 {
+        self.publish_in(1, qos, |_| {})
+    }
+
+    pub(super) fn publish_in(&mut self, lane: usize, qos: u8, change: impl FnOnce(&mut OutboxRow)) -> u64 {
+        let id = join_id(lane, self.session.hot().lanes[lane].next_ord);
         let mut row = OutboxRow {
-            id: 0,
+            id: join_id(lane, 0),
             topic: TopicName::new("up").unwrap(),
             payload: id.to_be_bytes().to_vec().into(),
             props: None,
@@ -306,6 +352,7 @@ impl Rig {
             maybe_dup: false,
             if_unsupported: IfUnsupported::Refuse,
             supersede: None,
+            after_ord: None,
         };
         change(&mut row);
         self.input(Input::Publish(row));
@@ -360,6 +407,10 @@ fn subscribe_pid(packet: &Packet) -> Option<u16> {
 
 pub(super) fn ack(pid: u16, reason: ReasonCode) -> Ack {
     Ack { pid, reason }
+}
+
+fn sent(outbox: &mut BTreeMap<u64, OutboxRow>, through: [u64; 2]) -> impl Iterator<Item = (&u64, &mut OutboxRow)> {
+    outbox.iter_mut().filter(move |(id, _)| split_id(**id).1 <= through[split_id(**id).0])
 }
 
 /// A short word for each packet, for comparing sequences.
