@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use super::command::Outgoing;
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::message::{Properties, Publish, Subscription};
+use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
-use crate::model::rows::OutboxRow;
+use crate::model::rows::{OutboxRow, join_id};
 use crate::model::topic::MAX_STRING_BYTES;
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The longest key.
+const MAX_KEY_BYTES: usize = 255;
 
 /// Checks the options of a client.
 pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
@@ -47,7 +51,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
 }
 
 /// Checks a message and makes its row; `expires_ms` holds the time to live until the turn knows the store clock.
-pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, PublishError> {
+pub(crate) fn publish(message: Publish, options: &Options) -> Result<Outgoing, PublishError> {
     let (bytes, limit) = (message.payload.len(), options.max_payload);
     if bytes > limit {
         return Err(PublishError::PayloadTooLarge { bytes, limit });
@@ -62,8 +66,18 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         props if props.is_empty() => None,
         props => Some(Box::new(properties(props)?)),
     };
-    Ok(OutboxRow {
-        id: 0,
+    for (key, text) in [("supersede", &message.supersede), ("idempotency", &message.idempotency)] {
+        match text.as_ref().map_or(1, String::len) {
+            1..=MAX_KEY_BYTES => {}
+            bytes => return Err(PublishError::Key { key, bytes }),
+        }
+    }
+    let lane = match message.lane {
+        Lane::Normal => 0,
+        Lane::Urgent => 1,
+    };
+    let row = OutboxRow {
+        id: join_id(lane, 0),
         topic: message.topic,
         payload: message.payload,
         props,
@@ -74,7 +88,8 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         if_unsupported: message.if_unsupported,
         supersede: message.supersede,
         after_ord: None,
-    })
+    };
+    Ok(Outgoing { row, key: message.idempotency })
 }
 
 fn properties(mut props: Properties) -> Result<Properties, PublishError> {

@@ -72,7 +72,7 @@ impl Engine {
 
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let session = Self::restore(&options, &mut store, seed).map_err(|error| error.at_open(&options.store))?;
-        Ok(Self {
+        let mut engine = Self {
             session,
             store,
             options,
@@ -86,7 +86,9 @@ impl Engine {
             turns: 0,
             largest: 0,
             bytes: (0, 0, 0),
-        })
+        };
+        engine.explain_limits();
+        Ok(engine)
     }
 
     fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<Session, StoreError> {

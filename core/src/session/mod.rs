@@ -134,6 +134,11 @@ impl Session {
         &self.row
     }
 
+    /// Whether the session is up on a link.
+    pub fn is_up(&self) -> bool {
+        self.conn.up().is_some()
+    }
+
     /// The link's version, or the one that the next link will speak.
     pub fn protocol(&self) -> Protocol {
         self.conn.up().map_or_else(|| self.wanted_protocol(), |up| up.protocol)

@@ -2,4 +2,5 @@
 mod driver;
 mod engine;
 mod model_broker;
+mod outbox;
 mod pair;

@@ -4,6 +4,7 @@ mod acks;
 mod admit;
 mod care;
 mod expiry;
+mod links;
 mod park;
 mod queue;
 mod resend;
@@ -18,7 +19,7 @@ use queue::Queue;
 use resend::Resend;
 use slots::{Progress, Slot};
 
-use super::effect::{Effects, Load, Now};
+use super::effect::{Effects, Now};
 use super::packet_ids::{LANES, NORMAL};
 use crate::model::event::{Fate, Metrics};
 use crate::model::message::{QoS, StoreId};
@@ -193,61 +194,6 @@ impl Outbound {
         // No flush waits for it: it was never in its lane.
         cx.fx.unparked.push((id, Fate::Dropped));
         cx.metrics.settled += 1;
-    }
-
-    /// The session is up on a new link.
-    pub fn connected(&mut self, limits: LinkLimits, hot: &Hot, fx: &mut Effects) {
-        self.link = Some(limits);
-        self.downgrade_told = false;
-        (self.unfinished, self.unfinished_qos2) = (0, 0);
-        let mut released = false;
-        for slot in self.queues.iter_mut().flat_map(|queue| queue.slots.iter_mut()) {
-            // A released message has left its PUBLISH behind, but brokers count it until PUBCOMP.
-            slot.counted = slot.progress == Progress::Released;
-            released |= slot.counted;
-            if slot.counted {
-                self.unfinished += 1;
-                self.unfinished_qos2 += 1;
-            }
-        }
-        if released {
-            fx.loads.push(Load::Released);
-        }
-        self.resend = Resend::new(&self.queues, hot);
-        self.unparking = (hot.parked_messages > 0).then_some(0);
-        self.begin_care();
-    }
-
-    /// The link is gone.
-    pub fn disconnected(&mut self) {
-        self.link = None;
-        self.resend = None;
-        self.unparking = None;
-        self.care = Care::Off;
-        self.queues.iter_mut().for_each(|queue| queue.loading = false);
-    }
-
-    /// The broker has lost the session: everything unfinished is to be issued anew (P8). Returns the old cursors.
-    pub fn session_lost(&mut self, hot: &mut Hot) -> [u64; 2] {
-        let sent_through = hot.sent_through();
-        self.queues.iter_mut().for_each(|queue| queue.session_lost(hot));
-        self.skipped.clear();
-        self.disconnected();
-        sent_through
-    }
-
-    /// The broker may have lost the session unheard: what it had in it and gets again now, it may have twice.
-    pub fn doubt(&mut self, cx: &mut Context<'_>) {
-        let mut doubtful = false;
-        for slot in self.queues.iter_mut().flat_map(|queue| queue.slots.iter_mut()) {
-            if slot.progress == Progress::Published && slot.sent_qos == QoS::ExactlyOnce {
-                slot.maybe_dup = true;
-                doubtful = true;
-            }
-        }
-        if doubtful {
-            cx.fx.writes.push(Write::SessionDoubted { sent_through: cx.hot.sent_through() });
-        }
     }
 
     /// PUBRELs of released messages, in the order of their PUBRECs [4.6.0-4], whichever their lane.

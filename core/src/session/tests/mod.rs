@@ -12,3 +12,5 @@ mod outbound;
 mod parking;
 mod poison;
 mod rig;
+mod rows;
+mod words;
