@@ -102,9 +102,11 @@ pub(crate) enum Command {
         | homing pipe --exit-when-drained --broker mqtt://localhost"
     )]
     Pipe(PipeArgs),
-    /// Messages that are not finished yet (no connection is made)
-    #[command(after_help = "Example:\n  homing outbox --json --store light.db")]
-    Outbox(ReadArgs),
+    /// Messages that are not finished yet, and cancelling one of them (no connection is made)
+    #[command(
+        after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox cancel 7 --store light.db"
+    )]
+    Outbox(OutboxArgs),
     /// Received messages that the store still keeps (no connection is made)
     #[command(after_help = "Example:\n  homing inbox --json --store light.db")]
     Inbox(ReadArgs),
@@ -181,7 +183,10 @@ pub(crate) struct PubArgs {
     /// It expires if it cannot be sent within this time
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(crate) ttl: Option<Duration>,
-    /// What to do if the broker does not support the QoS or the retain flag
+    /// Replaces waiting messages with the same key, of 1 to 255 bytes
+    #[arg(long, value_name = "KEY")]
+    pub(crate) supersede: Option<String>,
+    /// What to do if the broker does not support the QoS or the retain flag, or the size (park: keep it for another one)
     #[arg(long, value_name = "POLICY", default_value = "refuse")]
     pub(crate) if_unsupported: IfUnsupportedArg,
     /// Wait until it is on disk, or until the broker's verdict [default: up to 5 s]
@@ -262,6 +267,27 @@ pub(crate) struct ReadArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct OutboxArgs {
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<OutboxCommand>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OutboxCommand {
+    /// Take a message back that was not sent yet
+    #[command(after_help = "Example:\n  homing outbox cancel 7 --store light.db")]
+    Cancel {
+        /// The id that was printed when the message was accepted
+        id: u64,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
