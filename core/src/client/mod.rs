@@ -12,6 +12,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod upkeep;
 mod waiters;
 
 use std::sync::{Arc, Mutex, PoisonError};

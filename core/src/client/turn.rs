@@ -56,7 +56,7 @@ pub(crate) struct Engine {
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
-    commits: u64,
+    pub(super) commits: u64,
     failures: u64,
     turns: u64,
     largest: u64,
@@ -210,6 +210,9 @@ impl Engine {
 
     /// Checkpoints, and what else can wait until there is nothing to do.
     pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
+        if idle {
+            self.index_idle()?;
+        }
         self.store.maintain(idle)
     }
 
@@ -267,6 +270,7 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
+        self.index()?;
         let wanted = self.session.wants_room();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());

@@ -13,6 +13,8 @@ mod codec;
 mod consumers;
 mod error;
 mod inbox;
+mod index;
+mod kept;
 mod lock;
 mod migrate;
 mod open;
@@ -30,6 +32,9 @@ use rusqlite::Connection;
 #[cfg(feature = "internals")]
 pub use consumers::{ConsumerRow, MAX_MARKS};
 pub use error::{StoreError, StoreErrorKind};
+pub use index::INDEX_ROWS;
+#[cfg(feature = "internals")]
+pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
 #[cfg(feature = "internals")]
 pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
@@ -40,6 +45,7 @@ pub use retention::Removed;
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};
 use consumers::Consumers;
+use kept::Kept;
 use lock::DriverLock;
 use topics::Topics;
 use writer::{Inserts, Staged};
@@ -63,6 +69,10 @@ pub struct Store {
     session: SessionRow,
     /// Rows in `verdict`, once counted.
     verdicts: Option<u64>,
+    /// Rows up to here stand in the index by topic.
+    indexed: u64,
+    /// Last values without a message, once counted.
+    kept: Option<Kept>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

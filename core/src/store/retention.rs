@@ -41,15 +41,30 @@ impl Store {
     fn retain_rows(&mut self, before_ms: i64, over: Removed, max_rows: usize) -> Result<Removed, StoreError> {
         self.flush()?;
         self.consumers.advance_all(&self.connection)?;
-        let (mut removed, mut last) = (Removed::default(), None);
+        self.remove_oldest(self.consumers.done_by_all(), before_ms, over, max_rows)
+    }
+
+    /// Removes the oldest rows up to `through`, and with them what points to them; a topic's last value stays with the
+    /// topic. Never passes the watermark of the index: a row that was never indexed would leave its index row behind.
+    pub(super) fn remove_oldest(
+        &mut self,
+        through: u64,
+        before_ms: i64,
+        over: Removed,
+        max_rows: usize,
+    ) -> Result<Removed, StoreError> {
+        if through > self.indexed {
+            self.index_rows()?;
+        }
+        let (mut removed, mut last, mut tids) = (Removed::default(), None, Vec::new());
         {
             // CROSS JOIN: the inbox is walked, the topic looked up.
             let mut statement = self.connection.prepare_cached(
-                "SELECT seq, octet_length(name) + octet_length(payload), props, received_ms
+                "SELECT seq, octet_length(name) + octet_length(payload), props, received_ms, inbox.tid
                  FROM inbox CROSS JOIN topic ON topic.tid = inbox.tid
                  WHERE seq <= ?1 ORDER BY seq LIMIT ?2",
             )?;
-            let mut rows = statement.query([int(self.consumers.done_by_all()), int(max_rows as u64)])?;
+            let mut rows = statement.query([int(through.min(self.indexed)), int(max_rows as u64)])?;
             while let Some(row) = rows.next()? {
                 let needed = removed.messages < over.messages || removed.bytes < over.bytes;
                 if !needed && row.get::<_, i64>(3)? >= before_ms {
@@ -58,11 +73,23 @@ impl Store {
                 removed.messages += 1;
                 removed.bytes += read_size(row, 1, 2)?;
                 last = Some(read_u64(row, 0)?);
+                tids.push(row.get::<_, i64>(4)?);
             }
         }
         if let Some(last) = last {
             self.begin()?;
+            tids.sort_unstable();
+            tids.dedup();
+            self.keep_values(&tids, last)?;
+            {
+                let mut statement =
+                    self.connection.prepare_cached("DELETE FROM inbox_by_topic WHERE tid = ?1 AND seq <= ?2")?;
+                for tid in tids {
+                    statement.execute([tid, int(last)])?;
+                }
+            }
             self.connection.prepare_cached("DELETE FROM inbox WHERE seq <= ?1")?.execute([int(last)])?;
+            self.prune_kept()?;
         }
         Ok(removed)
     }
