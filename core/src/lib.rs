@@ -117,7 +117,7 @@ pub use model::message::{
 pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
-pub use store::reader::{OutboxEntry, Reader};
+pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
