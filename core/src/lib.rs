@@ -107,6 +107,7 @@ mod wire;
 
 pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
+pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
@@ -114,7 +115,7 @@ pub use model::event::{
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
-pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
+pub use model::options::{Credentials, Durability, ForeignSession, InboxFull, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};
@@ -127,5 +128,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, consumer, error, event, message, options, reason, rows, topic, writes};
 }

@@ -12,14 +12,18 @@ mod boot;
 mod codec;
 mod consumers;
 mod error;
+mod gaps;
 mod inbox;
 mod index;
 mod kept;
+mod lag;
 mod lock;
 mod migrate;
 mod open;
 mod outbox;
+mod overflow;
 pub mod reader;
+mod retained;
 mod retention;
 mod session_row;
 mod topics;
@@ -30,8 +34,11 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 #[cfg(feature = "internals")]
-pub use consumers::{ConsumerRow, MAX_MARKS};
+pub use consumers::MAX_MARKS;
+pub use consumers::{ConsumerRow, SkippedRow};
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(feature = "internals")]
+pub use gaps::MAX_GAPS;
 pub use index::INDEX_ROWS;
 #[cfg(feature = "internals")]
 pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
@@ -40,6 +47,7 @@ pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
 #[cfg(feature = "internals")]
 pub use outbox::MAX_VERDICTS;
+pub use overflow::Dropped;
 pub use retention::Removed;
 
 use crate::model::options::Durability;
@@ -73,6 +81,8 @@ pub struct Store {
     indexed: u64,
     /// Last values without a message, once counted.
     kept: Option<Kept>,
+    /// Rows in `gap`, once counted.
+    gaps: Option<u64>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

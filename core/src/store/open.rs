@@ -135,6 +135,7 @@ impl Store {
             verdicts: None,
             indexed,
             kept: None,
+            gaps: None,
             any_released,
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
-use crate::model::event::{Event, Fate, State, Why};
+use crate::model::event::{Event, Fate, Gap, State, Why};
 use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
@@ -28,6 +28,8 @@ pub(super) struct Rig {
     pub(super) inbox: Vec<(QoS, bytes::Bytes)>,
     pub(super) subscriptions: BTreeMap<TopicFilter, SubscriptionRow>,
     pub(super) gaps: Vec<OpenGap>,
+    /// Gaps that were over when they were known.
+    pub(super) noted: Vec<Gap>,
     pub(super) sends: Vec<Packet>,
     pub(super) events: Vec<Event>,
     pub(super) fates: BTreeMap<u64, Fate>,
@@ -73,6 +75,7 @@ impl Rig {
             inbox: Vec::new(),
             subscriptions: BTreeMap::new(),
             gaps: Vec::new(),
+            noted: Vec::new(),
             sends: Vec::new(),
             events: Vec::new(),
             fates: BTreeMap::new(),
@@ -168,7 +171,7 @@ impl Rig {
                 self.released.retain(|other| *other != id);
             }
             Write::Release { id, .. } => self.released.push(id),
-            Write::InboxInsert(row) => self.inbox.push((row.qos, row.payload)),
+            Write::InboxInsert(row) | Write::InboxRetained { row, .. } => self.inbox.push((row.qos, row.payload)),
             Write::ReceivedQos2 { pid, content } => {
                 self.received.insert(pid, ReceivedQos2 { pid, content, completed: false });
             }
@@ -189,7 +192,8 @@ impl Rig {
             Write::GapOpen { filter, cause, from_ms, after_seq } => {
                 self.gaps.push(OpenGap { filter, cause, from_ms, after_seq });
             }
-            Write::GapClose { filter, .. } => self.gaps.retain(|gap| gap.filter != filter),
+            Write::GapClose { filter, cause, .. } => self.gaps.retain(|gap| gap.filter != filter || gap.cause != cause),
+            Write::GapNote(gap) => self.noted.push(gap),
             other => panic!("not a write of the session: {other:?}"),
         }
     }

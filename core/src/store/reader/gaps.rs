@@ -24,14 +24,15 @@ impl Reader {
 /// Rows of the same cause and times are one gap of several filters.
 fn read_gaps(connection: &Connection) -> Result<Vec<Gap>, StoreError> {
     let mut statement =
-        connection.prepare_cached("SELECT filter, cause, from_ms, to_ms, after_seq FROM gap ORDER BY id")?;
+        connection.prepare_cached("SELECT filter, cause, from_ms, to_ms, after_seq, bytes FROM gap ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut gaps: Vec<Gap> = Vec::new();
-    let mut places: HashMap<(GapCause, i64, Option<i64>, u64), usize> = HashMap::new();
+    let mut places: HashMap<(GapCause, i64, Option<i64>, u64, Option<u64>), usize> = HashMap::new();
     while let Some(row) = rows.next()? {
         let (cause, from_ms, to_ms, after_seq) = (read_cause(row, 1)?, row.get(2)?, row.get(3)?, read_u64(row, 4)?);
-        let place = *places.entry((cause, from_ms, to_ms, after_seq)).or_insert_with(|| {
-            gaps.push(Gap { filters: Vec::new(), cause, from_ms, to_ms, after_seq });
+        let bytes = row.get::<_, Option<i64>>(5)?.map(i64::cast_unsigned);
+        let place = *places.entry((cause, from_ms, to_ms, after_seq, bytes)).or_insert_with(|| {
+            gaps.push(Gap { filters: Vec::new(), cause, from_ms, to_ms, after_seq, bytes });
             gaps.len() - 1
         });
         gaps[place].filters.push(read_filter(row, 0)?);

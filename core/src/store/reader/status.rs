@@ -4,18 +4,29 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::gaps::count_gaps;
 use super::{Inner, Reader};
+use crate::model::consumer::Skipped;
 use crate::model::error::Error;
 use crate::model::event::{ConsumerStatus, Metrics, OutboxDepth, Status, SubscriptionStatus};
 use crate::model::message::StoreId;
 use crate::model::rows::{Hot, STALE};
 use crate::store::codec::int;
-use crate::store::consumers::read_consumers;
+use crate::store::consumers::{read_consumer, read_consumers};
 use crate::store::error::StoreError;
 use crate::store::lock::is_driven;
 use crate::store::migrate::SCHEMA_VERSION;
 use crate::store::session_row::{read_hot, read_session, read_subscriptions};
 
 impl Reader {
+    /// All that a consumer was moved over so far.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConsumer`]; the store's.
+    pub fn skipped(&self, consumer: &str) -> Result<Option<Skipped>, Error> {
+        let row = self.read(|Inner { connection, .. }| read_consumer(connection, consumer))?;
+        let row = row.ok_or_else(|| Error::NoSuchConsumer { name: consumer.to_owned() })?;
+        Ok(row.skipped.map(|skipped| skipped.at(self.store_id())))
+    }
+
     /// At a glance.
     ///
     /// # Errors
@@ -32,7 +43,9 @@ impl Reader {
                 .into_iter()
                 .map(|row| {
                     let behind = behind(connection, &hot, row.cursor)?;
-                    Ok(ConsumerStatus { name: row.name, filters: row.filters, cursor: row.cursor, behind })
+                    let (cursor, lag) = (row.cursor, row.lag);
+                    let skipped = row.skipped.map(|skipped| skipped.at(self.store_id()));
+                    Ok(ConsumerStatus { name: row.name, filters: row.filters, cursor, behind, lag, skipped })
                 })
                 .collect::<Result<_, StoreError>>()?;
             let subscriptions = read_subscriptions(connection)?
