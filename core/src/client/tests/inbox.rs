@@ -302,11 +302,18 @@ fn a_subscription_that_asks_for_retained_messages_gets_them_again_marked() {
     wish.retain_as_published = true;
     bench.subscribe(wish);
     for pid in [1, 2] {
-        bench.turn(vec![retained(QoS::AtLeastOnce, pid, "door", "open"), retained(QoS::AtLeastOnce, pid + 2, "bell", "rings")]);
+        bench.turn(vec![
+            retained(QoS::AtLeastOnce, pid, "door", "open"),
+            retained(QoS::AtLeastOnce, pid + 2, "bell", "rings"),
+        ]);
     }
     let found: Vec<_> = bench.inbox().into_iter().map(|message| (message.topic.to_string(), message.replay)).collect();
     let expected = [("door", false), ("bell", false), ("door", true), ("bell", false)];
-    assert_eq!(found, expected.map(|(topic, replay)| (topic.to_owned(), replay)), "a bell that rings twice rings twice");
+    assert_eq!(
+        found,
+        expected.map(|(topic, replay)| (topic.to_owned(), replay)),
+        "a bell that rings twice rings twice"
+    );
     let history = bench.reader().history(&HistoryQuery::new(filter("door")), None, 9).unwrap();
     assert_eq!(history.messages.len(), 2);
 }
