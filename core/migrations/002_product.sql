@@ -50,14 +50,14 @@ CREATE TABLE idem (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idem_until ON idem (until_ms);
 
--- last_*: the topic's newest message up to session.indexed_through. last_payload, last_props, last_flags stand only once
--- retention has removed that message.
+-- last_*: the topic's newest message up to session.indexed_through; last_at_ms also counts when the broker says the same
+-- again. last_payload, last_props, last_flags stand only once that message has left the inbox.
 ALTER TABLE topic ADD COLUMN last_seq INTEGER;
 ALTER TABLE topic ADD COLUMN last_at_ms INTEGER;
-ALTER TABLE topic ADD COLUMN last_hash INTEGER;
 ALTER TABLE topic ADD COLUMN last_payload BLOB;
 ALTER TABLE topic ADD COLUMN last_props BLOB;
 ALTER TABLE topic ADD COLUMN last_flags INTEGER;
+CREATE INDEX topic_kept ON topic (last_at_ms, length(last_payload)) WHERE last_payload IS NOT NULL;
 CREATE TABLE inbox_by_topic (
   tid               INTEGER NOT NULL,
   seq               INTEGER NOT NULL,

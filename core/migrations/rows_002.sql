@@ -10,7 +10,7 @@ INSERT INTO skipped_pid VALUES (33);
 INSERT INTO released VALUES (3, 1);
 INSERT INTO verdict VALUES (2, 4, 0, 950, NULL);
 INSERT INTO idem VALUES ('order-1', 5, 604801000);
-INSERT INTO topic VALUES (1, 'home/door', 2, 961, 77, NULL, NULL, NULL);
+INSERT INTO topic VALUES (1, 'home/door', 2, 961, NULL, NULL, NULL);
 INSERT INTO inbox_by_topic VALUES (1, 1), (1, 2);
 INSERT INTO inbox VALUES (1, 1, x'31', NULL, 1, 960), (2, 1, x'32', NULL, 1, 961), (3, 1, x'33', NULL, 2, 962);
 INSERT INTO received_qos2 VALUES (40, 7, 0);

@@ -160,7 +160,9 @@ CREATE TABLE subscription (
 CREATE TABLE topic (
   tid               INTEGER PRIMARY KEY,
   name              TEXT    NOT NULL UNIQUE
-, last_seq INTEGER, last_at_ms INTEGER, last_hash INTEGER, last_payload BLOB, last_props BLOB, last_flags INTEGER) STRICT;
+, last_seq INTEGER, last_at_ms INTEGER, last_payload BLOB, last_props BLOB, last_flags INTEGER) STRICT;
+
+CREATE INDEX topic_kept ON topic (last_at_ms, length(last_payload)) WHERE last_payload IS NOT NULL;
 
 CREATE TABLE verdict (
   id                INTEGER PRIMARY KEY,

@@ -200,7 +200,7 @@ impl Model {
             Op::Gap(index, false) => {
                 let filter = filter(FILTERS[*index]);
                 self.gaps.retain(|gap| gap.filter != filter);
-                vec![Write::GapClose { filter, to_ms: 9 }]
+                vec![Write::GapClose { filter, cause: GapCause::SessionLost, to_ms: 9 }]
             }
             Op::Put(name, wants) => {
                 let wants: Vec<_> = WANTS[*wants].iter().map(|text| filter(text)).collect();
@@ -266,6 +266,8 @@ impl Model {
             name: name.clone(),
             filters: consumer.wants.clone(),
             cursor: consumer.cursor,
+            lag: homing::Lag::Pause,
+            skipped: None,
         });
         assert_eq!(store.consumers(), consumers.collect::<Vec<_>>());
         let mut waiting: Vec<_> = self.outbox.range(sent + 1..).map(|(_, row)| row).collect();

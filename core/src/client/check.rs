@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::command::Outgoing;
+use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
-use crate::model::rows::{OutboxRow, join_id};
+use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::topic::MAX_STRING_BYTES;
 
 /// The longest time MQTT 5 can say in seconds.
@@ -32,6 +33,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(options.max_payload <= 268_000_000, "max_payload", "at most 268000000 bytes")?;
     ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
+    ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
@@ -48,6 +50,22 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
             .map_err(|error| OpenError::Option { option: "will", problem: error.to_string() })?;
     }
     Ok(())
+}
+
+/// Checks the inbox's limit against what is in it. A single message of any size is in order.
+pub(crate) fn inbox_limit(options: &Options, hot: &Hot) -> Result<(), OpenError> {
+    let Limit { messages, bytes } = options.inbox_limit;
+    let (held, held_bytes) = (hot.inbox_messages, hot.inbox_bytes);
+    if held <= messages && (held_bytes <= bytes || held <= 1) {
+        return Ok(());
+    }
+    Err(OpenError::Option {
+        option: "inbox_limit",
+        problem: format!(
+            "{messages} messages and {bytes} bytes are less than the {held} messages and {held_bytes} bytes that the store \
+             holds; let a shorter retention take what is done with first, or use at least as much"
+        ),
+    })
 }
 
 /// Checks a message and makes its row; `expires_ms` holds the time to live until the turn knows the store clock.
@@ -133,6 +151,16 @@ pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
         return Err(Error::Invalid { what: "subscription", problem });
     }
     Ok(())
+}
+
+/// Checks a consumer's lag policy.
+pub(crate) fn lag(lag: Lag) -> Result<(), Error> {
+    let problem = match lag {
+        Lag::Skip { messages } if messages.get() > MAX_LAG_MESSAGES => "skip keeps at most 100000 messages",
+        Lag::Expire { after } if after < Duration::from_millis(1) => "expire takes at least 1 ms",
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid { what: "lag", problem: problem.to_owned() })
 }
 
 /// Checks a consumer's name.

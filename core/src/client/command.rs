@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::consumer::ConsumerSpec;
 use crate::model::error::{Error, PublishError};
 use crate::model::event::Fate;
 use crate::model::message::Subscription;
@@ -81,8 +82,7 @@ pub(crate) enum Command {
     },
     /// Answers with the cursor.
     Consumer {
-        name: String,
-        filters: Vec<TopicFilter>,
+        spec: ConsumerSpec,
         answer: Answer<Result<u64, Error>>,
     },
     RemoveConsumer {

@@ -179,12 +179,12 @@ impl Driver {
         })
         .await;
         if became_idle {
-            self.busy = false;
             if let Err(error) = engine.maintain(true)
                 && leaves_doubt(&error)
             {
                 return self.recover(error).await;
             }
+            self.busy = engine.is_behind();
         }
         alive || !self.inputs.is_empty()
     }

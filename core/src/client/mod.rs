@@ -13,6 +13,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod upkeep;
 mod waiters;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use fanout::{Fanout, Listeners};
 use reading::Reading;
 use turn::Engine;
 
+use crate::model::consumer::Start;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State, Why};
 use crate::model::message::{MessageId, Publish, StoreId, Subscription};
@@ -226,15 +228,23 @@ impl Homing {
     }
 
     /// Opens a durable consumer, and makes it if there is none of that name. A new one starts at the oldest message
-    /// that is kept; filters named for an existing one are added to what it wants.
+    /// that is kept, unless the spec says otherwise; filters named for an existing one are added to what it wants, unless
+    /// it is to be exact.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is empty or over 255 bytes.
+    /// [`Error::Invalid`] for a name that is empty or over 255 bytes, or a lag policy out of its range;
+    /// [`Error::PositionInvalid`] to begin at a position of another store or beyond the end; [`Error::ConsumerDiffers`].
+    /// Nothing is stored then.
     pub async fn consumer(&self, spec: ConsumerSpec) -> Result<Consumer, Error> {
-        let ConsumerSpec { name, filters } = spec;
-        check::consumer_name(&name)?;
-        let theirs = name.clone();
-        let given = self.ask(Error::Closed, |answer| Command::Consumer { name: theirs, filters, answer }).await?;
+        check::consumer_name(&spec.name)?;
+        spec.lag.map_or(Ok(()), check::lag)?;
+        if let Start::At(at) = spec.start
+            && at.store() != self.store
+        {
+            return Err(Error::PositionInvalid { seq: at.seq(), problem: "of another store" });
+        }
+        let name = spec.name.clone();
+        let given = self.ask(Error::Closed, |answer| Command::Consumer { spec, answer }).await?;
         let (store, last_seq, commands) = (self.store, self.listeners.last_seq.clone(), self.commands.clone());
         Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, commands })
     }

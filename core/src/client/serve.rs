@@ -4,7 +4,6 @@ use super::command::{Cancel, Command, Reply};
 use super::turn::{Engine, Outputs};
 use crate::model::error::Error;
 use crate::model::event::Fate;
-use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
 use crate::session::effect::{Input, Now};
 use crate::store::{StoreError, StoreErrorKind};
@@ -63,10 +62,10 @@ impl Engine {
                 self.step(Input::Unsubscribe(filter), now)?;
                 out.replies.push(Reply::Done(answer));
             }
-            Command::Consumer { name, filters, answer } => {
-                let cursor = self.consumer(name, filters)?;
-                out.replies.push(Reply::Number(answer, cursor));
-            }
+            Command::Consumer { spec, answer } => match self.consumer(spec)? {
+                Ok(cursor) => out.replies.push(Reply::Number(answer, cursor)),
+                Err(error) => drop(answer.send(Err(error))),
+            },
             Command::RemoveConsumer { name, answer } => {
                 if self.store.consumers().iter().all(|consumer| consumer.name != name) {
                     drop(answer.send(Err(Error::NoSuchConsumer { name })));
@@ -109,21 +108,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn consumer(&mut self, name: String, filters: Vec<TopicFilter>) -> Result<u64, StoreError> {
-        let existing = self.store.consumers().into_iter().find(|consumer| consumer.name == name);
-        let Some(existing) = existing else {
-            self.store.write(Write::ConsumerPut { name, filters, cursor: 0 })?;
-            return Ok(0);
-        };
-        // Filters widen what a consumer wants; one that wants everything (no filters) cannot be widened.
-        let mut union = existing.filters.clone();
-        union.extend(filters.into_iter().filter(|filter| !existing.filters.contains(filter)));
-        if !existing.filters.is_empty() && union.len() > existing.filters.len() {
-            self.store.write(Write::ConsumerPut { name, filters: union, cursor: existing.cursor })?;
-        }
-        Ok(existing.cursor)
     }
 
     /// A command that cannot be carried out, for the store has failed: it gets the error with all others.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Reply};
+use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State};
@@ -18,7 +19,7 @@ use crate::wire::packet::{Packet, Protocol};
 /// How often messages that retention no longer keeps are looked for.
 const RETENTION_EVERY_MS: i64 = 60_000;
 /// How many rows retention removes in one turn.
-const RETENTION_ROWS: usize = 1000;
+pub(super) const RETENTION_ROWS: usize = 1000;
 /// How old the counters in the store may get while turns commit anyway.
 const REPORT_EVERY_MS: i64 = 10_000;
 
@@ -53,10 +54,12 @@ pub(crate) struct Engine {
     pub(super) options: Arc<Options>,
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
+    /// What is watched of the inbox.
+    pub(super) inbox: InboxWatch,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
-    commits: u64,
+    pub(super) commits: u64,
     failures: u64,
     turns: u64,
     largest: u64,
@@ -67,17 +70,20 @@ impl Engine {
     /// Opens the store and rebuilds the session from its rows.
     pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
+        super::check::inbox_limit(&options, &store.hot())?;
         Self::with_store(options, store, seed)
     }
 
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
-        let session = Self::restore(&options, &mut store, seed).map_err(|error| error.at_open(&options.store))?;
+        let restored = Self::restore(&options, &mut store, seed);
+        let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
         let mut engine = Self {
             session,
             store,
             options,
             fx: Effects::default(),
             waiters: Waiters::default(),
+            inbox,
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -91,7 +97,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<Session, StoreError> {
+    fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<(Session, InboxWatch), StoreError> {
         let hot = store.hot();
         let restored = Restored {
             row: store.session(),
@@ -102,7 +108,8 @@ impl Engine {
             skipped_pids: store.skipped_pids()?,
             open_gaps: store.open_gaps()?,
         };
-        Ok(Session::new(Arc::clone(options), restored, seed))
+        let inbox = InboxWatch::new(&restored.open_gaps);
+        Ok((Session::new(Arc::clone(options), restored, seed), inbox))
     }
 
     /// After a failed commit: what is left can open the file anew.
@@ -124,7 +131,7 @@ impl Engine {
 
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline()].into_iter().flatten().min()
+        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout()].into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -215,6 +222,9 @@ impl Engine {
 
     /// Checkpoints, and what else can wait until there is nothing to do.
     pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
+        if idle {
+            self.index_idle()?;
+        }
         self.store.maintain(idle)
     }
 
@@ -252,6 +262,8 @@ impl Engine {
             let stored = self.store.hot();
             let hot = self.session.hot_mut();
             hot.turn = stored.turn;
+            // Less what was not stored after all.
+            (hot.inbox_messages, hot.inbox_bytes) = (stored.inbox_messages, stored.inbox_bytes);
             for (ours, theirs) in hot.lanes.iter_mut().zip(stored.lanes) {
                 ours.verdict_floor = theirs.verdict_floor;
             }
@@ -259,7 +271,7 @@ impl Engine {
         Ok(())
     }
 
-    fn report(&mut self, now: Now) -> Result<(), StoreError> {
+    pub(super) fn report(&mut self, now: Now) -> Result<(), StoreError> {
         self.report_at = now.mono_ms + REPORT_EVERY_MS;
         let metrics = serde_json::to_string(&self.metrics()).unwrap_or_default();
         let connection = self.connection;
@@ -272,6 +284,8 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
+        self.index()?;
+        self.watch_inbox(now)?;
         let wanted = self.session.wants_room();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
@@ -287,7 +301,7 @@ impl Engine {
         if removed.messages > 0 {
             self.step(Input::Room, now)?;
         }
-        Ok(())
+        self.overflow(now)
     }
 
     pub(super) fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::topic::NameError;
+use super::topic::{NameError, TopicFilter};
 
 /// Why a client could not be opened. Nothing was changed, unless a variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +166,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A consumer of this name exists and wants something else, and `exact` was asked for. Nothing was changed.
+    #[error("consumer {name:?} exists with other filters ({}); name another one, or remove it", join(.filters))]
+    ConsumerDiffers {
+        /// The name.
+        name: String,
+        /// What it wants; empty: everything.
+        filters: Vec<TopicFilter>,
+    },
     /// An id that this store never gave.
     #[error("id {n} was never given by this store")]
     NoSuchMessage {
@@ -189,4 +197,11 @@ pub enum Error {
     /// A wait was cancelled through its canceller.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn join(filters: &[TopicFilter]) -> String {
+    match filters {
+        [] => "every message".to_owned(),
+        filters => filters.iter().map(TopicFilter::as_str).collect::<Vec<_>>().join(", "),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::consumer::{Lag, Skipped};
 use super::message::{MessageId, QoS, StoreId};
 use super::reason::ReasonCode;
 use super::topic::TopicFilter;
@@ -190,6 +191,8 @@ pub struct Gap {
     pub to_ms: Option<i64>,
     /// The last message received before it.
     pub after_seq: u64,
+    /// The size of what was too large, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// Something that happened. Nothing of it is lost silently: a slow reader is told how many it missed.
@@ -207,6 +210,13 @@ pub enum Event {
     },
     /// A gap was closed: messages may be missing in it.
     Gap(Gap),
+    /// A consumer was moved over messages that it was not done with: its lag policy, or the inbox's policy at its limit.
+    Skipped {
+        /// Its name.
+        consumer: String,
+        /// Which. [`Consumer::skipped`](crate::Consumer::skipped) has the sum of all.
+        skipped: Skipped,
+    },
     /// The broker grants this subscription: said at its SUBACK, and at every connect at which the grant still holds.
     Subscribed {
         /// Which.
@@ -305,6 +315,10 @@ pub struct ConsumerStatus {
     pub cursor: u64,
     /// Messages after the cursor.
     pub behind: u64,
+    /// How far it may fall behind.
+    pub lag: Lag,
+    /// All that it was moved over so far.
+    pub skipped: Option<Skipped>,
 }
 
 /// A subscription at a glance.

@@ -110,6 +110,19 @@ pub enum Qos0Offline {
     Drop,
 }
 
+/// What to do when the inbox is at its limit and every message in it is still wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum InboxFull {
+    /// Acknowledgements are withheld: the broker keeps the rest, and the link goes on pinging (default). QoS 0 messages,
+    /// which no broker keeps, are dropped, and a gap says so.
+    #[default]
+    Pause,
+    /// The oldest messages go although consumers are not done with them; a gap `inbox_overflow` says so, and each
+    /// consumer is told what it was moved over.
+    DropOldest,
+}
+
 /// A queue's limit; whichever is reached first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -157,8 +170,14 @@ pub struct Options {
     pub outbox_full: OutboxFull,
     /// QoS 0 without a connection; default: it waits.
     pub qos0_offline: Qos0Offline,
-    /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then acknowledgements are withheld.
+    /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then `inbox_full` says. Not below what the
+    /// store holds already.
     pub inbox_limit: Limit,
+    /// At the inbox's limit; default: pause.
+    pub inbox_full: InboxFull,
+    /// How long the broker keeps messages for a client that is away, if less than the session expiry: then a longer
+    /// absence is a gap `possibly_dropped`. None (default): as long as the session.
+    pub broker_keeps: Option<Duration>,
     /// Messages that every consumer is done with leave the inbox so long after they were received; default 30 days.
     pub retention: Duration,
     /// What to do with a session that is not ours.
@@ -197,6 +216,8 @@ impl Options {
             outbox_full: OutboxFull::default(),
             qos0_offline: Qos0Offline::default(),
             inbox_limit: Limit { messages: 2_000_000, bytes: GIB },
+            inbox_full: InboxFull::default(),
+            broker_keeps: None,
             retention: Duration::from_secs(30 * 24 * 3600),
             foreign_session: ForeignSession::default(),
             will: None,

@@ -1,6 +1,7 @@
 //! What a turn asks the store to write. All writes of a turn are one transaction, applied in the order given.
 
-use super::event::GapCause;
+use super::consumer::Lag;
+use super::event::{Gap, GapCause};
 use super::reason::ReasonCode;
 use super::rows::{InboxRow, OutboxRow, Outcome, SessionRow, SubscriptionRow};
 use super::topic::TopicFilter;
@@ -69,6 +70,14 @@ pub enum Write {
     },
     /// A message was received.
     InboxInsert(InboxRow),
+    /// A retained message was received. If it says what the topic's last value says it is marked so, and stored only if
+    /// it was asked for or that value's own message is gone; otherwise it refreshes the value's age.
+    InboxRetained {
+        /// The message.
+        row: InboxRow,
+        /// A subscription asks for retained messages again and again.
+        asked: bool,
+    },
     /// A QoS 2 message was received and not yet released.
     ReceivedQos2 {
         /// Its packet identifier.
@@ -109,13 +118,17 @@ pub enum Write {
         /// The last message before it.
         after_seq: u64,
     },
-    /// Open gaps of this filter close.
+    /// The open gap of this filter and cause closes.
     GapClose {
         /// Which.
         filter: TopicFilter,
+        /// Why it was opened: others of the filter stay open.
+        cause: GapCause,
         /// Wall clock.
         to_ms: i64,
     },
+    /// A gap that is over when it is known; one row a filter.
+    GapNote(Gap),
     /// A consumer is made; nothing happens if one of that name exists with these filters, and its filters are replaced
     /// otherwise.
     ConsumerPut {
@@ -125,6 +138,13 @@ pub enum Write {
         filters: Vec<TopicFilter>,
         /// Everything up to here counts as done for a new one.
         cursor: u64,
+    },
+    /// How far a consumer may fall behind.
+    ConsumerLag {
+        /// Its name.
+        name: String,
+        /// From now on.
+        lag: Lag,
     },
     /// A consumer and its marks go.
     ConsumerRemove {

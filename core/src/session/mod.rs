@@ -29,7 +29,7 @@ use crate::model::message::StoreId;
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, ReceivedQos2, SessionRow, SubscriptionRow};
-use crate::model::topic::TopicFilter;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::wire::packet::{Disconnect, Packet, Protocol};
 
@@ -88,7 +88,7 @@ impl Session {
         Self {
             conn: Connection::new(options.connect, backoff),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
-            inb: Inbound::new(&restored.received_qos2, options.inbox_limit),
+            inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,
@@ -147,6 +147,16 @@ impl Session {
     /// Whether something waits for room in the inbox: then `Input::Room` is welcome, and done messages should go.
     pub fn wants_room(&self) -> bool {
         self.inb.is_holding() || self.conn.blocked || !self.dropped.is_empty()
+    }
+
+    /// What has to leave the inbox before all that waits for room fits: messages and bytes.
+    pub fn over_limit(&self) -> (u64, u64) {
+        self.inb.over_limit(&self.hot)
+    }
+
+    /// Which wishes a topic matches.
+    pub fn filters_of(&self, topic: &TopicName) -> Vec<TopicFilter> {
+        self.subs.matching(topic).map(|wish| wish.filter.clone()).collect()
     }
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
@@ -302,8 +312,8 @@ impl Session {
         self.conn.blocked = false;
         for (filter, (from_ms, after_seq)) in std::mem::take(&mut self.dropped) {
             let (filters, cause, to_ms) = (vec![filter.clone()], GapCause::Qos0Dropped, now.wall_ms);
-            fx.writes.push(Write::GapClose { filter, to_ms });
-            fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq }));
+            fx.writes.push(Write::GapClose { filter, cause, to_ms });
+            fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq, bytes: None }));
         }
     }
 

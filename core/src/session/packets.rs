@@ -2,7 +2,7 @@
 
 use super::connection::{Phase, Up};
 use super::effect::{Effects, Now};
-use super::inbound::Room;
+use super::inbound::{Retained, Room};
 use super::outbound::{Downgrade, Known, Violation};
 use super::{DROPPED_TOPICS, Session};
 use crate::model::event::{Event, Gap, GapCause, Why};
@@ -44,8 +44,9 @@ impl Session {
         match packet {
             Packet::Publish(publish) => {
                 let topic = publish.topic.clone();
+                let retained = if publish.retain { self.subs.retained(&topic) } else { Retained::Live };
                 let (inb, mut cx) = self.inbound(now, fx);
-                match inb.publish(publish, up.protocol, up.receive_maximum, &mut cx)? {
+                match inb.publish(publish, retained, up.protocol, up.receive_maximum, &mut cx)? {
                     Room::Enough => {}
                     Room::Dropped => self.dropped(&topic, now, fx),
                     Room::Overflow => {
@@ -138,16 +139,16 @@ impl Session {
         let text = format!("a message of {bytes} bytes on {topic} is over max_packet and was not stored");
         fx.events.push(Event::Warning { code: "too_large", text });
         if let Ok(filter) = TopicFilter::new(topic.as_str()) {
-            let (cause, at_ms, after_seq) = (GapCause::TooLarge, now.wall_ms, self.hot.next_seq - 1);
-            fx.writes.push(Write::GapOpen { filter: filter.clone(), cause, from_ms: at_ms, after_seq });
-            fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: at_ms });
-            fx.events.push(Event::Gap(Gap {
+            let gap = Gap {
                 filters: vec![filter],
-                cause,
-                from_ms: at_ms,
-                to_ms: Some(at_ms),
-                after_seq,
-            }));
+                cause: GapCause::TooLarge,
+                from_ms: now.wall_ms,
+                to_ms: Some(now.wall_ms),
+                after_seq: self.hot.next_seq - 1,
+                bytes: Some(bytes as u64),
+            };
+            fx.writes.push(Write::GapNote(gap.clone()));
+            fx.events.push(Event::Gap(gap));
         }
         let (inb, mut cx) = self.inbound(now, fx);
         inb.skipped(qos, pid, &mut cx);

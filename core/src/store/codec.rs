@@ -15,6 +15,8 @@ const QOS: i64 = 3;
 const RETAIN: i64 = 4;
 /// Inbox.
 const DUP: i64 = 8;
+/// Inbox.
+pub(super) const REPLAY: i64 = 16;
 /// Outbox.
 const DOWNGRADE: i64 = 8;
 /// Outbox.
@@ -56,6 +58,8 @@ pub(super) struct Flags {
     pub(super) retain: bool,
     /// Inbox.
     pub(super) dup: bool,
+    /// Inbox.
+    pub(super) replay: bool,
     /// Outbox.
     pub(super) if_unsupported: IfUnsupported,
     /// Outbox.
@@ -69,6 +73,7 @@ impl Flags {
             qos: QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?,
             retain: bits & RETAIN != 0,
             dup: bits & DUP != 0,
+            replay: bits & REPLAY != 0,
             if_unsupported: match bits & (DOWNGRADE | PARK) {
                 0 => IfUnsupported::Refuse,
                 DOWNGRADE => IfUnsupported::Downgrade,

@@ -11,6 +11,7 @@ use super::Store;
 use super::boot::settle_boot;
 use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
+use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::session_row::{read_hot, read_session};
@@ -117,9 +118,10 @@ impl Store {
         let read = || -> Result<_, StoreError> {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
+            let indexed = read_indexed(&connection)?;
+            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
         };
-        let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
+        let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
             connection,
             inserts: Inserts::new(),
@@ -132,6 +134,9 @@ impl Store {
             session,
             verdicts: None,
             keys: None,
+            indexed,
+            kept: None,
+            gaps: None,
             any_released,
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use rusqlite::{Connection, Row, params};
 
 use super::Store;
-use super::codec::{int, read_text, read_u64};
+use super::codec::{int, read_text};
 use super::error::StoreError;
 use crate::model::event::GapCause;
 use crate::model::message::{QoS, RetainHandling, Subscription};
-use crate::model::rows::{Hot, LaneCounters, OpenGap, SessionRow, SubscriptionRow};
+use crate::model::rows::{Hot, LaneCounters, SessionRow, SubscriptionRow};
 use crate::model::topic::TopicFilter;
 
 impl Store {
@@ -71,31 +71,6 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn open_gap(
-        &mut self,
-        filter: &TopicFilter,
-        cause: GapCause,
-        from_ms: i64,
-        after_seq: u64,
-    ) -> Result<(), StoreError> {
-        self.begin()?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO gap (filter, cause, from_ms, after_seq) SELECT ?1, ?2, ?3, ?4
-                 WHERE NOT EXISTS (SELECT 1 FROM gap WHERE filter = ?1 AND cause = ?2 AND to_ms IS NULL)",
-            )?
-            .execute(params![filter.as_str(), cause.as_str(), from_ms, int(after_seq)])?;
-        Ok(())
-    }
-
-    pub(super) fn close_gap(&mut self, filter: &TopicFilter, to_ms: i64) -> Result<(), StoreError> {
-        self.begin()?;
-        self.connection
-            .prepare_cached("UPDATE gap SET to_ms = ?2 WHERE filter = ?1 AND to_ms IS NULL")?
-            .execute(params![filter.as_str(), to_ms])?;
-        Ok(())
-    }
-
     pub(super) fn put_driver(&mut self, connection: &str, metrics: &str, at_ms: i64) -> Result<(), StoreError> {
         self.begin()?;
         self.connection
@@ -110,28 +85,6 @@ impl Store {
     /// The store's.
     pub fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, StoreError> {
         self.read(read_subscriptions)
-    }
-
-    /// Gaps without an end, oldest first.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn open_gaps(&mut self) -> Result<Vec<OpenGap>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT filter, cause, from_ms, after_seq FROM gap WHERE to_ms IS NULL ORDER BY id")?;
-            let mut rows = statement.query([])?;
-            let mut gaps = Vec::new();
-            while let Some(row) = rows.next()? {
-                gaps.push(OpenGap {
-                    filter: read_filter(row, 0)?,
-                    cause: read_cause(row, 1)?,
-                    from_ms: row.get(2)?,
-                    after_seq: read_u64(row, 3)?,
-                });
-            }
-            Ok(gaps)
-        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! One turn of writes: staged, flushed in batches, committed together with the counters.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::batch::Insert;
 use super::error::{StoreError, StoreErrorKind};
+use super::retention::Removed;
 use super::{Store, codec::int};
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, InboxRow, OutboxRow};
@@ -44,6 +47,12 @@ pub(super) struct Staged {
     pub(super) released: Vec<(u64, u64)>,
     pub(super) verdicts: Vec<VerdictRow>,
     pub(super) inbox: Vec<InboxRow>,
+    /// Retained ones among them that may repeat what is known, and whether they were asked for.
+    pub(super) retained: Vec<(u64, bool)>,
+    /// Those that do.
+    pub(super) replays: HashSet<u64>,
+    /// Counted by the session as received, and not stored: they only refreshed a last value.
+    pub(super) refreshed: Removed,
     /// The last word on an identifier counts.
     pub(super) qos2: Vec<(u16, Qos2)>,
 }
@@ -67,6 +76,7 @@ pub(super) struct Inserts {
     pub(super) inbox: Insert,
     pub(super) qos2: Insert,
     pub(super) marks: Insert,
+    pub(super) by_topic: Insert,
 }
 
 impl Inserts {
@@ -81,6 +91,7 @@ impl Inserts {
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
             qos2: Insert::new("INSERT OR REPLACE INTO received_qos2 (pid, content, completed)", 3),
             marks: Insert::new("INSERT OR IGNORE INTO consumer_done (name, seq)", 2),
+            by_topic: Insert::new("INSERT INTO inbox_by_topic (tid, seq)", 2),
         }
     }
 }
@@ -117,6 +128,11 @@ impl Store {
                 self.staged.inbox.push(row);
                 Ok(())
             }
+            Write::InboxRetained { row, asked } => {
+                self.staged.retained.push((row.seq, asked));
+                self.staged.inbox.push(row);
+                Ok(())
+            }
             Write::ReceivedQos2 { pid, content } => {
                 self.staged.qos2.push((pid, Qos2::Received(content)));
                 Ok(())
@@ -135,8 +151,10 @@ impl Store {
             Write::Subscription(row) => self.put_subscription(&row),
             Write::SubscriptionGone(filter) => self.remove_subscription(&filter),
             Write::GapOpen { filter, cause, from_ms, after_seq } => self.open_gap(&filter, cause, from_ms, after_seq),
-            Write::GapClose { filter, to_ms } => self.close_gap(&filter, to_ms),
+            Write::GapClose { filter, cause, to_ms } => self.close_gap(&filter, cause, to_ms),
+            Write::GapNote(gap) => self.note_gap(&gap),
             Write::ConsumerPut { name, filters, cursor } => self.put_consumer(name, filters, cursor),
+            Write::ConsumerLag { name, lag } => self.put_lag(&name, lag),
             Write::ConsumerRemove { name } => self.remove_consumer(&name),
             Write::ConsumerDone { name, seq } => self.consumer_done(&name, seq),
             Write::ConsumerDoneThrough { name, seq } => self.consumer_done_through(&name, seq),
@@ -176,6 +194,10 @@ impl Store {
         self.begin()?;
         self.flush_consumers()?;
         self.prune_verdicts(&mut next)?;
+        self.prune_gaps()?;
+        let refreshed = std::mem::take(&mut self.staged.refreshed);
+        next.inbox_messages = next.inbox_messages.saturating_sub(refreshed.messages);
+        next.inbox_bytes = next.inbox_bytes.saturating_sub(refreshed.bytes);
         write_hot(&self.connection, &next)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.in_turn = false;

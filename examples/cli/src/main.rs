@@ -11,6 +11,7 @@ mod demo;
 mod exit;
 mod lines;
 mod notes;
+mod offline;
 mod output;
 mod pipe;
 mod publish;
@@ -73,6 +74,10 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             }
         },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Last(args) => offline::last(&common, &args),
+        Command::History(args) => offline::history(&common, &args),
+        Command::Gaps(args) => offline::gaps(&common, &args),
+        Command::Export(_) => offline::export(&common),
         Command::Verdict(args) => read::verdict(&common, &args),
         Command::Status(args) => read::status(&common, &args),
     }

@@ -1,5 +1,6 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
 mod connection;
+mod gaps;
 mod hostile_acks;
 mod hostile_connect;
 mod hostile_incoming;

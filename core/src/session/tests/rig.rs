@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
-use crate::model::event::{Event, Fate, State, Why};
+use crate::model::event::{Event, Fate, Gap, State, Why};
 use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
@@ -32,6 +32,8 @@ pub(super) struct Rig {
     pub(super) inbox: Vec<(QoS, bytes::Bytes)>,
     pub(super) subscriptions: BTreeMap<TopicFilter, SubscriptionRow>,
     pub(super) gaps: Vec<OpenGap>,
+    /// Gaps that were over when they were known.
+    pub(super) noted: Vec<Gap>,
     pub(super) sends: Vec<Packet>,
     pub(super) events: Vec<Event>,
     pub(super) fates: BTreeMap<u64, Fate>,
@@ -81,6 +83,7 @@ impl Rig {
             inbox: Vec::new(),
             subscriptions: BTreeMap::new(),
             gaps: Vec::new(),
+            noted: Vec::new(),
             sends: Vec::new(),
             events: Vec::new(),
             fates: BTreeMap::new(),

@@ -30,7 +30,7 @@ impl Rig {
             Write::ParkedGone { id, .. } => drop(self.parked.remove(&id).unwrap()),
             Write::SkipPid(pid) => self.skipped.push(pid),
             Write::Release { id, .. } => self.released.push(id),
-            Write::InboxInsert(row) => self.inbox.push((row.qos, row.payload)),
+            Write::InboxInsert(row) | Write::InboxRetained { row, .. } => self.inbox.push((row.qos, row.payload)),
             Write::ReceivedQos2 { pid, content } => {
                 self.received.insert(pid, ReceivedQos2 { pid, content, completed: false });
             }
@@ -52,7 +52,8 @@ impl Rig {
             Write::GapOpen { filter, cause, from_ms, after_seq } => {
                 self.gaps.push(OpenGap { filter, cause, from_ms, after_seq });
             }
-            Write::GapClose { filter, .. } => self.gaps.retain(|gap| gap.filter != filter),
+            Write::GapClose { filter, cause, .. } => self.gaps.retain(|gap| gap.filter != filter || gap.cause != cause),
+            Write::GapNote(gap) => self.noted.push(gap),
             other => panic!("not a write of the session: {other:?}"),
         }
     }
