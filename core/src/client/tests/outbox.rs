@@ -137,11 +137,13 @@ fn acknowledge(app: &mut App, packets: &[Packet]) {
 }
 
 fn payloads(packets: &[Packet]) -> Vec<&[u8]> {
-    let payload = |packet| match packet {
-        &Packet::Publish(ref publish) => Some(&publish.payload[..]),
-        _ => None,
-    };
-    packets.iter().filter_map(payload).collect()
+    let mut found = Vec::new();
+    for packet in packets {
+        if let Packet::Publish(publish) = packet {
+            found.push(&publish.payload[..]);
+        }
+    }
+    found
 }
 
 #[test]

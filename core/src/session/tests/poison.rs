@@ -71,7 +71,8 @@ fn link_closed_on_one_given_publish_always() {
 
 #[test]
 fn a_bad_network_never_parks_a_message() {
-    let ends: [(&str, fn(&mut Rig)); 4] = [
+    type End = fn(&mut Rig);
+    let ends: [(&str, End); 4] = [
         ("reset", |rig| rig.cut()),
         ("late", |rig| {
             rig.advance(5_001);
