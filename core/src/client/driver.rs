@@ -233,13 +233,18 @@ impl Driver {
             _ => 0,
         };
         engine.set_bytes(counted);
+        let start = Instant::now();
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
         }
         self.busy = true;
         self.send();
-        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false));
+        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
+            let maintained = engine.maintain(false);
+            engine.took(start.elapsed());
+            maintained
+        });
         self.answer();
         if let Err(error) = maintained
             && leaves_doubt(&error)
