@@ -17,6 +17,8 @@ use crate::store::topics::Names;
 const MERGED_TOPICS: usize = 32;
 /// So many topics are looked at to find that out.
 const TOPICS_LOOKED_AT: i64 = 5_000;
+/// Rows beyond the watermark that a page looks at: mostly there are no more than a batch and some turns.
+const ROWS_BEYOND: usize = 20_000;
 /// Rows of which a page looks at the time.
 const TIMED_ROWS: usize = 2_000;
 
@@ -250,7 +252,7 @@ fn beyond_the_index(
         ),
     };
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([int(bounds.0), int(bounds.1), SCAN_ROWS as i64])?;
+    let mut rows = statement.query([int(bounds.0), int(bounds.1), ROWS_BEYOND as i64])?;
     let (mut looked_at, mut last) = (0, None);
     while let Some(row) = rows.next()? {
         let seq = read_u64(row, 0)?;
@@ -262,7 +264,7 @@ fn beyond_the_index(
             }
         }
     }
-    Ok(last.filter(|_| looked_at == SCAN_ROWS))
+    Ok(last.filter(|_| looked_at == ROWS_BEYOND))
 }
 
 fn by_scan(
