@@ -83,6 +83,13 @@ pub struct Store {
     verdicts: Option<u64>,
     /// Rows up to here stand in the index by topic.
     indexed: u64,
+    /// The rest of a batch that is being indexed, last to first: topic, number.
+    pending: Vec<(i64, u64)>,
+    /// Where that batch ends, and whether there is nothing behind it.
+    batch_through: u64,
+    batch_complete: bool,
+    /// The topic whose dead index rows went last.
+    swept: i64,
     /// Last values without a message, once counted.
     kept: Option<Kept>,
     /// Rows in `gap`, once counted.
