@@ -52,20 +52,27 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks the inbox's limit against what is in it. A single message of any size is in order.
-pub(crate) fn inbox_limit(options: &Options, hot: &Hot) -> Result<(), OpenError> {
-    let Limit { messages, bytes } = options.inbox_limit;
-    let (held, held_bytes) = (hot.inbox_messages, hot.inbox_bytes);
-    if held <= messages && (held_bytes <= bytes || held <= 1) {
-        return Ok(());
-    }
-    Err(OpenError::Option {
-        option: "inbox_limit",
-        problem: format!(
-            "{messages} messages and {bytes} bytes are less than the {held} messages and {held_bytes} bytes that the store \
-             holds; let a shorter retention take what is done with first, or use at least as much"
-        ),
-    })
+/// Checks the limits against what the queues hold already. A single received message of any size is in order.
+pub(crate) fn limits(options: &Options, hot: &Hot) -> Result<(), OpenError> {
+    let fits = |option: &'static str, limit: Limit, held: Limit, mend: &str| {
+        if held.messages <= limit.messages && held.bytes <= limit.bytes {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} messages and {} bytes are less than the {} messages and {} bytes that the store holds; {mend}, or use at \
+             least as much",
+            limit.messages, limit.bytes, held.messages, held.bytes
+        );
+        Err(OpenError::Option { option, problem })
+    };
+    let outbox = Limit {
+        messages: hot.outbox_messages() + hot.parked_messages,
+        bytes: hot.lanes.iter().map(|lane| lane.bytes).sum::<u64>() + hot.parked_bytes,
+    };
+    fits("outbox_limit", options.outbox_limit, outbox, "let them be delivered first")?;
+    let single = hot.inbox_messages <= 1;
+    let inbox = Limit { messages: hot.inbox_messages, bytes: if single { 0 } else { hot.inbox_bytes } };
+    fits("inbox_limit", options.inbox_limit, inbox, "let a shorter retention take what is done with first")
 }
 
 /// Checks a message and makes its row; `expires_ms` holds the time to live until the turn knows the store clock.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::command::{Cancel, Outgoing};
 use super::turn::Engine;
 use crate::model::error::{Error, PublishError};
-use crate::model::event::{Event, Fate};
+use crate::model::event::Fate;
 use crate::model::message::{MessageId, QoS, StoreId};
 use crate::model::options::{OutboxFull, Qos0Offline};
 use crate::model::rows::{OutboxRow, join_id, split_id};
@@ -212,20 +212,5 @@ impl Engine {
         self.step(Input::Unpark(row), now)?;
         // It has ended as expired, and has no other id.
         Ok(Ok(if expired { n } else { id }))
-    }
-
-    /// Explains limits that are below what the store holds already: it stays, and goes out as ever.
-    pub(super) fn explain_limits(&mut self) {
-        let (hot, limit) = (self.session.hot(), self.options.outbox_limit);
-        let messages = hot.outbox_messages() + hot.parked_messages;
-        let bytes = hot.lanes.iter().map(|lane| lane.bytes).sum::<u64>() + hot.parked_bytes;
-        if messages > limit.messages || bytes > limit.bytes {
-            let text = format!(
-                "the outbox holds {messages} messages of {bytes} bytes already, outbox_limit is {} and {}: what it holds \
-                 stays and is sent; nothing new is stored until it is below the limit",
-                limit.messages, limit.bytes
-            );
-            self.fx.events.push(Event::Warning { code: "outbox_over_limit", text });
-        }
     }
 }

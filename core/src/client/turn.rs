@@ -63,6 +63,7 @@ pub(crate) struct Engine {
     failures: u64,
     turns: u64,
     largest: u64,
+    slowest_us: u64,
     bytes: (u64, u64, u64),
 }
 
@@ -70,14 +71,14 @@ impl Engine {
     /// Opens the store and rebuilds the session from its rows.
     pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
-        super::check::inbox_limit(&options, &store.hot())?;
+        super::check::limits(&options, &store.hot())?;
         Self::with_store(options, store, seed)
     }
 
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
-        let mut engine = Self {
+        Ok(Self {
             session,
             store,
             options,
@@ -91,10 +92,9 @@ impl Engine {
             failures: 0,
             turns: 0,
             largest: 0,
+            slowest_us: 0,
             bytes: (0, 0, 0),
-        };
-        engine.explain_limits();
-        Ok(engine)
+        })
     }
 
     fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<(Session, InboxWatch), StoreError> {
@@ -139,6 +139,11 @@ impl Engine {
         self.session.heard(now);
     }
 
+    /// How long the last turn took, checkpoint included.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.slowest_us = self.slowest_us.max(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
     /// Bytes read, written and ignored on all links so far.
     pub(crate) fn set_bytes(&mut self, bytes: (u64, u64, u64)) {
         self.bytes = bytes;
@@ -157,6 +162,7 @@ impl Engine {
             commits: self.commits,
             commit_failures: self.failures,
             largest_turn: self.largest,
+            slowest_turn_us: self.slowest_us,
             bytes_in: self.bytes.0,
             bytes_out: self.bytes.1,
             ignored_bytes: self.bytes.2,
@@ -361,8 +367,9 @@ impl Failed {
         let (store, hot) = (&mut engine.store, engine.session.hot());
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
         engine.session.go_on(self.metrics, self.wanted);
-        let Metrics { turns, commits, commit_failures, largest_turn, .. } = self.metrics;
-        (engine.turns, engine.commits, engine.largest) = (turns, commits, largest_turn);
+        let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
+        (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
+            (turns, commits, largest_turn, slowest_turn_us);
         engine.failures = commit_failures + 1;
         Ok((engine, happened))
     }

@@ -50,7 +50,7 @@ impl InboxWatch {
 impl Engine {
     /// While messages come: a batch once it is full.
     pub(super) fn index(&mut self) -> Result<(), StoreError> {
-        if self.store.unindexed(self.session.hot().next_seq) >= INDEX_ROWS {
+        if self.store.is_indexing() || self.store.unindexed(self.session.hot().next_seq) >= INDEX_ROWS {
             self.store.index()?;
         }
         Ok(())

@@ -284,6 +284,8 @@ pub struct Metrics {
     pub dropped_in: u64,
     /// The most commands and packets that one turn handled.
     pub largest_turn: u64,
+    /// The longest time from the first decision of a turn to the end of its checkpoint, in microseconds.
+    pub slowest_turn_us: u64,
     /// Messages in the outbox now.
     pub outbox_messages: u64,
     /// Messages in the inbox now.

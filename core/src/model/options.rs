@@ -83,6 +83,19 @@ impl Will {
     }
 }
 
+/// What to do when the inbox is at its limit and every message in it is still wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum InboxFull {
+    /// Acknowledgements are withheld: the broker keeps the rest, and the link goes on pinging (default). QoS 0 messages,
+    /// which no broker keeps, are dropped, and a gap says so.
+    #[default]
+    Pause,
+    /// The oldest messages go although consumers are not done with them; a gap `inbox_overflow` says so, and each
+    /// consumer is told what it was moved over.
+    DropOldest,
+}
+
 /// What `publish` does when the outbox is at its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -108,19 +121,6 @@ pub enum Qos0Offline {
     Refuse,
     /// It gets an id and the verdict `Fate::Dropped` at once.
     Drop,
-}
-
-/// What to do when the inbox is at its limit and every message in it is still wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum InboxFull {
-    /// Acknowledgements are withheld: the broker keeps the rest, and the link goes on pinging (default). QoS 0 messages,
-    /// which no broker keeps, are dropped, and a gap says so.
-    #[default]
-    Pause,
-    /// The oldest messages go although consumers are not done with them; a gap `inbox_overflow` says so, and each
-    /// consumer is told what it was moved over.
-    DropOldest,
 }
 
 /// A queue's limit; whichever is reached first counts.
@@ -163,8 +163,7 @@ pub struct Options {
     pub max_packet: u32,
     /// The largest payload that `publish` takes, in bytes; default 16 MiB.
     pub max_payload: usize,
-    /// Default: 2,000,000 messages, 1 GiB, parked ones included. Below what is stored already: that stays and goes out,
-    /// a warning explains it, and nothing new is stored until there is room.
+    /// Default: 2,000,000 messages, 1 GiB, parked ones included. Not below what the store holds already.
     pub outbox_limit: Limit,
     /// What happens at that limit; default: `publish` is refused.
     pub outbox_full: OutboxFull,

@@ -87,8 +87,8 @@ impl Session {
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
-            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
+            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,

@@ -9,8 +9,10 @@ use super::error::{StoreError, StoreErrorKind};
 use super::session_row::read_hot;
 use crate::model::rows::Hot;
 
-/// Rows that one step takes up; so many may stand beyond the watermark while messages come.
+/// Rows of a batch; so many, and a turn's, stand beyond the watermark while messages come.
 pub const INDEX_ROWS: u64 = 8_192;
+/// Rows that one turn takes up.
+const SLICE_ROWS: usize = 2_048;
 
 impl Store {
     /// At most so many rows below `next_seq` stand beyond the watermark.
@@ -18,13 +20,19 @@ impl Store {
         next_seq.saturating_sub(self.indexed + 1)
     }
 
-    /// Takes up to 8,192 rows beyond the watermark into the index, within the turn. True: there are no more.
+    /// Whether a batch was begun: each turn takes a slice of it.
+    pub fn is_indexing(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes a slice of up to 2,048 rows beyond the watermark into the index, within the turn. True: a batch is through, and
+    /// there was nothing behind it when it was begun.
     ///
     /// # Errors
     /// The store's.
     pub fn index(&mut self) -> Result<bool, StoreError> {
         self.check()?;
-        let done = self.flush().and_then(|()| self.index_rows());
+        let done = self.flush().and_then(|()| self.index_slice());
         self.note(done)
     }
 
@@ -48,36 +56,59 @@ impl Store {
             self.connection.execute_batch("ROLLBACK")?;
         }
         (self.in_turn, self.kept, self.indexed) = (false, None, read_indexed(&self.connection)?);
+        self.pending.clear();
         let undone = read_hot(&self.connection)?.turn == self.hot.turn;
         self.broken &= !undone;
         Ok(undone)
     }
 
-    /// As [`Store::index`], without what is still staged.
-    pub(super) fn index_rows(&mut self) -> Result<bool, StoreError> {
+    /// A whole batch, or the rest of one, without what is still staged. True: there are no more.
+    pub(super) fn index_batch(&mut self) -> Result<bool, StoreError> {
+        let fresh = !self.is_indexing();
+        loop {
+            let complete = self.index_slice()?;
+            if complete || !self.is_indexing() {
+                // Since an older batch was begun there may be more.
+                return Ok(complete && fresh);
+            }
+        }
+    }
+
+    /// What stands in the index beyond the watermark is not read, so a batch may be begun in one turn and ended in another:
+    /// 8,192 rows of 1,000 topics touch 1,000 pages, too many for one turn.
+    fn index_slice(&mut self) -> Result<bool, StoreError> {
         self.begin()?;
-        let mut found = unindexed_rows(&self.connection, self.indexed)?;
-        let complete = (found.len() as u64) < INDEX_ROWS;
-        let mut through = found.last().map_or(self.indexed, |(_, seq)| *seq);
-        if complete {
-            // Numbers that no row has: what was skipped at a boot, or not stored.
-            through = through.max(self.hot.next_seq - 1);
+        if self.pending.is_empty() {
+            let mut found = unindexed_rows(&self.connection, self.indexed)?;
+            self.batch_complete = (found.len() as u64) < INDEX_ROWS;
+            self.batch_through = found.last().map_or(self.indexed, |(_, seq)| *seq);
+            if self.batch_complete {
+                // Numbers that no row has: what was skipped at a boot, or not stored.
+                self.batch_through = self.batch_through.max(self.hot.next_seq - 1);
+            }
+            // Taken from the end.
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            self.pending = found;
         }
-        if through == self.indexed {
-            return Ok(complete);
-        }
-        found.sort_unstable();
-        self.inserts.by_topic.run(&self.connection, &found, |columns, (tid, seq)| {
+        let slice = self.pending.split_off(self.pending.len().saturating_sub(SLICE_ROWS));
+        self.inserts.by_topic.run(&self.connection, &slice, |columns, (tid, seq)| {
             columns.put(*tid)?;
             Ok(columns.put(int(*seq))?)
         })?;
-        for same in found.chunk_by(|(a, _), (b, _)| a == b) {
-            let (tid, seq) = same[same.len() - 1];
+        for same in slice.chunk_by(|(a, _), (b, _)| a == b) {
+            let (tid, seq) = same[0];
             self.new_last_value(tid, seq)?;
         }
-        self.connection.prepare_cached("UPDATE session SET indexed_through = ?1")?.execute([int(through)])?;
-        self.indexed = through;
-        Ok(complete)
+        if !self.pending.is_empty() {
+            return Ok(false);
+        }
+        if self.batch_through > self.indexed {
+            self.connection
+                .prepare_cached("UPDATE session SET indexed_through = ?1")?
+                .execute([int(self.batch_through)])?;
+            self.indexed = self.batch_through;
+        }
+        Ok(self.batch_complete)
     }
 
     fn new_last_value(&mut self, tid: i64, seq: u64) -> Result<(), StoreError> {

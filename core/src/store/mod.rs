@@ -41,7 +41,6 @@ pub use consumers::{ConsumerRow, SkippedRow};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
 pub use gaps::MAX_GAPS;
-#[cfg(feature = "internals")]
 pub use idem::MAX_KEYS;
 pub use index::INDEX_ROWS;
 #[cfg(feature = "internals")]
@@ -82,14 +81,21 @@ pub struct Store {
     session: SessionRow,
     /// Rows in `verdict`, once counted.
     verdicts: Option<u64>,
-    /// Rows in `idem`, once counted.
-    keys: Option<u64>,
     /// Rows up to here stand in the index by topic.
     indexed: u64,
+    /// The rest of a batch that is being indexed, last to first: topic, number.
+    pending: Vec<(i64, u64)>,
+    /// Where that batch ends, and whether there is nothing behind it.
+    batch_through: u64,
+    batch_complete: bool,
+    /// The topic whose dead index rows went last.
+    swept: i64,
     /// Last values without a message, once counted.
     kept: Option<Kept>,
     /// Rows in `gap`, once counted.
     gaps: Option<u64>,
+    /// Rows in `idem`, once counted.
+    keys: Option<u64>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

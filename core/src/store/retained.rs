@@ -31,7 +31,7 @@ impl Store {
     pub(super) fn settle_retained(&mut self) -> Result<(), StoreError> {
         let retained: HashMap<u64, bool> = self.staged.retained.drain(..).collect();
         let mut steps = 0;
-        while !self.index_rows()? {
+        while !self.index_batch()? {
             steps += 1;
             if steps == STEPS {
                 return Ok(());

@@ -91,7 +91,7 @@ impl Inserts {
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
             qos2: Insert::new("INSERT OR REPLACE INTO received_qos2 (pid, content, completed)", 3),
             marks: Insert::new("INSERT OR IGNORE INTO consumer_done (name, seq)", 2),
-            by_topic: Insert::new("INSERT INTO inbox_by_topic (tid, seq)", 2),
+            by_topic: Insert::new("INSERT OR IGNORE INTO inbox_by_topic (tid, seq)", 2),
         }
     }
 }

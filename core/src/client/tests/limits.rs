@@ -1,14 +1,15 @@
 //! The outbox at its limit, and QoS 0 without a connection (P7).
 
 use super::app::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::client::command::Command;
-use crate::client::turn::TurnInput;
-use crate::model::error::PublishError;
-use crate::model::event::{Event, Fate};
+use crate::client::turn::{Engine, TurnInput};
+use crate::model::error::{OpenError, PublishError};
+use crate::model::event::Fate;
 use crate::model::message::{Lane, QoS};
 use crate::model::options::{Limit, OutboxFull, Qos0Offline};
 
@@ -88,17 +89,16 @@ fn p7_drop_newest_accepts_with_an_id_and_the_verdict_at_once() {
 fn p7_limits_below_what_is_stored_are_explained() {
     let mut app = App::new(|_| {});
     app.publish_all((0..5).map(|_| message()).collect()).unwrap();
-    for full in [OutboxFull::Refuse, OutboxFull::DropOldest] {
-        app.options.outbox_limit = Limit { messages: 3, bytes: 1 << 20 };
-        app.options.outbox_full = full;
-        app.events.clear();
-        app.restart();
-        let told = |event: &Event| matches!(event, Event::Warning { code: "outbox_over_limit", .. });
-        assert_eq!(app.events.iter().filter(|event| told(event)).count(), 1);
-        assert_eq!(app.waits(), [1, 2, 3, 4, 5]);
+    for limit in [Limit { messages: 4, bytes: 1 << 20 }, Limit { messages: 5, bytes: 1 }] {
+        let mut options = app.options.clone();
+        options.outbox_limit = limit;
+        app.engine = None;
+        let error = Engine::open(Arc::new(options), 0, 1).err().unwrap();
+        assert!(matches!(&error, OpenError::Option { option: "outbox_limit", .. }), "{error}");
+        assert!(error.to_string().contains("the 5 messages"), "{error}");
     }
-    app.publish(message());
-    assert_eq!(app.waits(), [4, 5, 6]);
+    app.restart();
+    assert_eq!(app.waits(), [1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::store::topics::Names;
 const MERGED_TOPICS: usize = 32;
 /// So many topics are looked at to find that out.
 const TOPICS_LOOKED_AT: i64 = 5_000;
+/// Rows beyond the watermark that a page looks at: mostly there are no more than a batch and some turns.
+const ROWS_BEYOND: usize = 20_000;
 /// Rows of which a page looks at the time.
 const TIMED_ROWS: usize = 2_000;
 
@@ -184,10 +186,10 @@ fn by_index(connection: &Connection, tids: &[i64], walk: Walk) -> Result<Candida
         if go_on.is_some() || found.len() >= walk.most {
             return Ok((found, go_on));
         }
-        let more = within_the_index(connection, tids, walk, &mut found)?;
+        let more = within_the_index(connection, tids, walk, indexed, &mut found)?;
         return Ok((found, more));
     }
-    if let Some(go_on) = within_the_index(connection, tids, walk, &mut found)? {
+    if let Some(go_on) = within_the_index(connection, tids, walk, indexed, &mut found)? {
         return Ok((found, Some(go_on)));
     }
     let go_on = beyond_the_index(connection, tids, walk, indexed, &mut found)?;
@@ -199,16 +201,25 @@ fn within_the_index(
     connection: &Connection,
     tids: &[i64],
     walk: Walk,
+    indexed: u64,
     found: &mut Vec<u64>,
 ) -> Result<Option<u64>, StoreError> {
+    // Below the oldest message index rows may be left that point to nothing; beyond the watermark some of a batch.
+    let oldest: Option<i64> =
+        connection.prepare_cached("SELECT min(seq) FROM inbox")?.query_row([], |row| row.get(0))?;
+    let Some(oldest) = oldest.map(i64::cast_unsigned) else { return Ok(None) };
+    let (first, last) = match walk.newest_first {
+        true => (oldest, walk.after.saturating_sub(1).min(indexed)),
+        false => ((walk.after + 1).max(oldest), indexed),
+    };
     let mut statement = connection.prepare_cached(match walk.newest_first {
-        true => "SELECT seq FROM inbox_by_topic WHERE tid = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
-        false => "SELECT seq FROM inbox_by_topic WHERE tid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        true => "SELECT seq FROM inbox_by_topic WHERE tid = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq DESC LIMIT ?4",
+        false => "SELECT seq FROM inbox_by_topic WHERE tid = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4",
     })?;
     let room = walk.most - found.len();
     let mut merged = Vec::new();
     for tid in tids {
-        let mut rows = statement.query([*tid, int(walk.after), room as i64])?;
+        let mut rows = statement.query([*tid, int(first), int(last), room as i64])?;
         while let Some(row) = rows.next()? {
             merged.push(read_u64(row, 0)?);
         }
@@ -241,7 +252,7 @@ fn beyond_the_index(
         ),
     };
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([int(bounds.0), int(bounds.1), SCAN_ROWS as i64])?;
+    let mut rows = statement.query([int(bounds.0), int(bounds.1), ROWS_BEYOND as i64])?;
     let (mut looked_at, mut last) = (0, None);
     while let Some(row) = rows.next()? {
         let seq = read_u64(row, 0)?;
@@ -253,7 +264,7 @@ fn beyond_the_index(
             }
         }
     }
-    Ok(last.filter(|_| looked_at == SCAN_ROWS))
+    Ok(last.filter(|_| looked_at == ROWS_BEYOND))
 }
 
 fn by_scan(

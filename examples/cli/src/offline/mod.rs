@@ -3,6 +3,8 @@
 
 mod plot;
 
+use std::num::NonZeroU64;
+
 use homing::{HistoryQuery, LastValue, Message, Position, Reader, TopicFilter};
 
 use crate::args::{Common, HistoryArgs, LastArgs, ReadArgs};
@@ -48,15 +50,16 @@ pub(crate) fn history(common: &Common, args: &HistoryArgs) -> Result<Exit, Failu
         let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         query = query.since(now_ms().saturating_sub(since));
     }
+    let most = args.limit.map_or(u64::MAX, NonZeroU64::get);
     let after = match args.limit {
         Some(limit) => before_the_newest(&reader, &query, limit.get())?,
         None => None,
     };
     if args.plot {
-        return plot::plot(&args.filter, |each| messages(&reader, &query, after, each));
+        return plot::plot(&args.filter, |each| messages(&reader, &query, after, most, each));
     }
     let mut out = Out::default();
-    messages(&reader, &query, after, |message| {
+    messages(&reader, &query, after, most, |message| {
         let line = MessageLine::new(message);
         if args.json { out.json(&line) } else { out.text(&line) }
     })?;
@@ -64,19 +67,22 @@ pub(crate) fn history(common: &Common, args: &HistoryArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Oldest first.
+/// Oldest first, and no more than `most`: a driver may receive meanwhile.
 fn messages(
     reader: &Reader,
     query: &HistoryQuery,
     mut after: Option<Position>,
+    most: u64,
     mut each: impl FnMut(&Message) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let mut left = most;
     loop {
-        let page = reader.history(query, after, PAGE)?;
+        let page = reader.history(query, after, PAGE.min(usize::try_from(left).unwrap_or(PAGE)))?;
         page.messages.iter().try_for_each(&mut each)?;
+        left -= page.messages.len() as u64;
         match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(()),
+            Some(next) if left > 0 => after = Some(next),
+            _ => return Ok(()),
         }
     }
 }
