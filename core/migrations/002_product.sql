@@ -16,6 +16,10 @@ ALTER TABLE outbox ADD COLUMN supersede TEXT;
 ALTER TABLE outbox ADD COLUMN after_ord INTEGER;
 CREATE INDEX outbox_supersede ON outbox (supersede) WHERE supersede IS NOT NULL;
 
+-- Counted like the lanes' rows, so that no count(*) is needed.
+ALTER TABLE hot ADD COLUMN parked_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE hot ADD COLUMN parked_bytes INTEGER NOT NULL DEFAULT 0;
+
 -- What the broker cannot take and the app wants kept: no part of a lane any more. reason: the reason code.
 CREATE TABLE parked (
   id                INTEGER PRIMARY KEY,
@@ -27,6 +31,12 @@ CREATE TABLE parked (
   supersede         TEXT,
   reason            INTEGER NOT NULL,
   at_ms             INTEGER NOT NULL
+) STRICT;
+CREATE INDEX parked_supersede ON parked (supersede) WHERE supersede IS NOT NULL;
+
+-- Packet identifiers of parked messages that were sent: the broker may hold them until the session is lost.
+CREATE TABLE skipped_pid (
+  pid               INTEGER PRIMARY KEY
 ) STRICT;
 
 -- other_id: the message that took the place of this one.

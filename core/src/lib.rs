@@ -105,7 +105,7 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, OpenError, PublishError};
@@ -115,7 +115,9 @@ pub use model::event::{
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
-pub use model::options::{Credentials, Durability, ForeignSession, InboxFull, Limit, Options, Version, Will};
+pub use model::options::{
+    Credentials, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
+};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};

@@ -214,7 +214,11 @@ impl Driver {
                         continue;
                     }
                     if let Some(error) = link.failure() {
-                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
+                        let why = match error {
+                            LinkError::Eof => Why::Closed,
+                            error => Why::Cut(error.to_string()),
+                        };
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
                         self.keep_counters();
                         self.slot = Slot::None;
                     } else if link.take_drained() && link.unsent() < CREDIT {

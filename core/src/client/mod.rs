@@ -6,6 +6,7 @@ mod command;
 mod consumer;
 mod driver;
 mod fanout;
+mod outgoing;
 mod reading;
 mod recover;
 mod serve;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use clock::Clock;
+pub use command::Cancel;
 use command::{Answer, Command};
 pub use consumer::{Consumer, ConsumerSpec};
 use driver::Driver;
@@ -131,21 +133,22 @@ impl Homing {
     /// # Errors
     /// [`PublishError`]; the message is not stored then, except where the variant says otherwise.
     pub async fn publish(&self, message: Publish) -> Result<MessageId, PublishError> {
-        let row = check::publish(message, &self.options)?;
-        let _room = self.room(row.size()).await?;
-        let n = self.ask(PublishError::Closed, |answer| Command::Publish { row, _room, answer }).await?;
+        let message = check::publish(message, &self.options)?;
+        let _room = self.room(message.row.size()).await?;
+        let n = self.ask(PublishError::Closed, |answer| Command::Publish { message, _room, answer }).await?;
         Ok(MessageId::new(self.store, n))
     }
 
-    /// Accepts several messages in one transaction: all or none. Ids come in the order of the messages.
+    /// Accepts several messages in one transaction: all or none. Ids come in the order of the messages. Supersede and
+    /// idempotency keys count within the batch too.
     ///
     /// # Errors
     /// [`PublishError`] of the first message that is refused; none is stored then.
     pub async fn publish_all(&self, messages: Vec<Publish>) -> Result<Vec<MessageId>, PublishError> {
-        let rows = messages.into_iter().map(|message| check::publish(message, &self.options));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let _room = self.room(rows.iter().map(|row| row.size()).sum()).await?;
-        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { rows, _room, answer }).await?;
+        let messages = messages.into_iter().map(|message| check::publish(message, &self.options));
+        let messages = messages.collect::<Result<Vec<_>, _>>()?;
+        let _room = self.room(messages.iter().map(|message| message.row.size()).sum()).await?;
+        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { messages, _room, answer }).await?;
         Ok(ids.into_iter().map(|n| MessageId::new(self.store, n)).collect())
     }
 
@@ -177,7 +180,29 @@ impl Homing {
         self.ask(Error::Closed, |answer| Command::Settled { n, answer }).await
     }
 
-    /// Waits until every message accepted so far has come to its end (true), or `deadline` has passed (false).
+    /// Takes a message back that was not sent yet (it is waiting or parked); its verdict is `Cancelled`, and whoever waits
+    /// for it is told. Once this has answered [`Cancel::Cancelled`] it is never sent, also after a kill.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMessage`] for an id that was never given by this store.
+    pub async fn cancel(&self, id: MessageId) -> Result<Cancel, Error> {
+        let Some(n) = self.number(id) else { return Ok(Cancel::Settled(Fate::OtherStore)) };
+        self.ask(Error::Closed, |answer| Command::Cancel { n, answer }).await
+    }
+
+    /// Publishes a message again that was set aside ([`Fate::Parked`]): the old id gets the verdict `Superseded` by the
+    /// new one, which is returned. If its time to live is over it has expired instead, and keeps its id.
+    ///
+    /// # Errors
+    /// [`Error::NotParked`]; [`Error::NoSuchMessage`] for an id that was never given by this store.
+    pub async fn unpark(&self, id: MessageId) -> Result<MessageId, Error> {
+        let n = self.number(id).ok_or(Error::NoSuchMessage { n: id.number() })?;
+        let new = self.ask(Error::Closed, |answer| Command::Unpark { n, answer }).await?;
+        Ok(MessageId::new(self.store, new))
+    }
+
+    /// Waits until every message accepted so far has come to its end (true), or `deadline` has passed (false). What is
+    /// parked is not waited for.
     ///
     /// # Errors
     /// [`Error::Closed`].

@@ -71,7 +71,7 @@ impl Engine {
     /// Opens the store and rebuilds the session from its rows.
     pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
-        super::check::inbox_limit(&options, &store.hot())?;
+        super::check::limits(&options, &store.hot())?;
         Self::with_store(options, store, seed)
     }
 
@@ -104,7 +104,8 @@ impl Engine {
             hot,
             subscriptions: store.subscriptions()?,
             received_qos2: store.received_qos2()?,
-            in_flight: store.in_flight(hot.lanes[0].sent_through)?,
+            in_flight: store.in_flight(hot.sent_through())?,
+            skipped_pids: store.skipped_pids()?,
             open_gaps: store.open_gaps()?,
         };
         let inbox = InboxWatch::new(&restored.open_gaps);
@@ -165,7 +166,7 @@ impl Engine {
             bytes_in: self.bytes.0,
             bytes_out: self.bytes.1,
             ignored_bytes: self.bytes.2,
-            outbox_messages: hot.lanes.iter().map(|lane| lane.messages).sum(),
+            outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
             ..*self.session.metrics()
         }
@@ -206,6 +207,8 @@ impl Engine {
             return Err(error);
         }
         self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        // Whoever waited for one of these had its answer when it was set aside.
+        self.fx.settled.append(&mut self.fx.unparked);
         out.sends.append(&mut self.fx.sends);
         out.events.append(&mut self.fx.events);
         out.settled.append(&mut self.fx.settled);
@@ -317,13 +320,17 @@ impl Engine {
                 return Ok(());
             }
             let loaded = match self.fx.loads.remove(0) {
-                Load::Outbox { after, through, max_rows, max_bytes } => {
+                Load::Outbox { lane, after, through, max_rows, max_bytes } => {
                     let (rows, complete) = self.store.load_outbox(after, through, max_rows, max_bytes)?;
-                    Loaded::Outbox { rows, complete }
+                    Loaded::Outbox { lane, rows, complete }
+                }
+                Load::Parked { after, max_rows, max_bytes } => {
+                    let (rows, complete) = self.store.load_parked(after, max_rows, max_bytes)?;
+                    Loaded::Parked { rows, complete }
                 }
                 Load::Released => Loaded::Released(self.store.released()?),
-                Load::Expired { after, now_ms, max_rows } => {
-                    let (rows, next_ms) = self.store.expired(after, now_ms, max_rows)?;
+                Load::Expired { sent_through, now_ms, max_rows } => {
+                    let (rows, next_ms) = self.store.expired(sent_through, now_ms, max_rows)?;
                     Loaded::Expired { rows, next_ms }
                 }
             };
@@ -357,8 +364,8 @@ impl Failed {
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
         // What ended in the failed turn is told by the rows alone.
-        let (store, lane) = (&mut engine.store, engine.session.hot().lanes[0]);
-        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), lane.next_ord - 1, lane.messages);
+        let (store, hot) = (&mut engine.store, engine.session.hot());
+        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
         engine.session.go_on(self.metrics, self.wanted);
         let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
         (engine.turns, engine.commits, engine.largest, engine.slowest_us) =

@@ -64,6 +64,8 @@ pub enum Why {
     Unreachable(String),
     /// The link was cut by the other side or the network.
     Cut(String),
+    /// The broker closed the link in order, without a word.
+    Closed,
     /// Nothing was heard for one and a half keep alives.
     KeepAlive,
     /// No CONNACK came in time.
@@ -87,6 +89,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
+            Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),
             Self::ConnackTimeout => f.write_str("no CONNACK in time"),
             Self::Broker(reason) => write!(f, "{reason}"),
@@ -298,6 +301,8 @@ pub struct OutboxDepth {
     pub in_flight: u64,
     /// Bytes of both.
     pub bytes: u64,
+    /// Set aside; neither waiting nor in flight.
+    pub parked: u64,
 }
 
 /// A consumer at a glance.

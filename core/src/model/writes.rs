@@ -2,6 +2,7 @@
 
 use super::consumer::Lag;
 use super::event::{Gap, GapCause};
+use super::reason::ReasonCode;
 use super::rows::{InboxRow, OutboxRow, Outcome, SessionRow, SubscriptionRow};
 use super::topic::TopicFilter;
 
@@ -19,6 +20,46 @@ pub enum Write {
         verdict: Option<Outcome>,
         /// Wall clock.
         at_ms: i64,
+    },
+    /// An urgent message goes out for the first time in this session, behind the normal ones up to `after_ord`.
+    SentAfter {
+        /// Its id.
+        id: u64,
+        /// The normal lane's cursor.
+        after_ord: u64,
+    },
+    /// A message leaves its lane and is set aside.
+    Park {
+        /// Its id.
+        id: u64,
+        /// Why.
+        reason: ReasonCode,
+        /// It was sent: the broker may have it.
+        maybe_dup: bool,
+        /// Wall clock.
+        at_ms: i64,
+    },
+    /// A message that was set aside came to its end.
+    ParkedGone {
+        /// Its id.
+        id: u64,
+        /// How.
+        verdict: Outcome,
+        /// Wall clock.
+        at_ms: i64,
+    },
+    /// A packet identifier that the broker may still hold: no fresh QoS 2 message gets it before the session is lost.
+    SkipPid(u16),
+    /// An idempotency key now stands for this message.
+    Idempotency {
+        /// The app's.
+        key: String,
+        /// Which message.
+        id: u64,
+        /// Store clock.
+        now_ms: i64,
+        /// Store clock: until then.
+        until_ms: i64,
     },
     /// PUBREC came: from now on only PUBREL is sent for it.
     Release {
@@ -48,17 +89,17 @@ pub enum Write {
     CompletedQos2(u16),
     /// The broker is known to have our PUBCOMP: nothing is kept of it.
     ForgetQos2(u16),
-    /// The broker has lost the session (P8): `received_qos2` and `released` are emptied, rows with an id up to
-    /// `sent_through` become `maybe_dup`.
+    /// The broker has lost the session (P8): `received_qos2`, `released` and the skipped packet identifiers are emptied, rows
+    /// up to `sent_through` become `maybe_dup`.
     SessionLost {
-        /// The normal lane's cursor before the loss.
-        sent_through: u64,
+        /// The cursors of both lanes before the loss.
+        sent_through: [u64; 2],
     },
-    /// The broker may have lost the session unheard: QoS 2 rows with an id up to `sent_through` that are not released
+    /// The broker may have lost the session unheard: QoS 2 rows up to `sent_through` that are not released
     /// become `maybe_dup`.
     SessionDoubted {
-        /// The normal lane's cursor.
-        sent_through: u64,
+        /// The cursors of both lanes.
+        sent_through: [u64; 2],
     },
     /// Identity or protocol state changed.
     Session(Box<SessionRow>),

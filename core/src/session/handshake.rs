@@ -54,6 +54,9 @@ impl Session {
         if self.row.broker.is_none() {
             fx.events.push(Event::State(State::Offline(Why::NoBroker)));
         }
+        if self.row.suspect_id.is_some() {
+            self.out.suspected_before();
+        }
         let (out, mut cx) = self.outbound(now, fx);
         out.ask_expired(&mut cx);
     }
@@ -227,6 +230,7 @@ impl Session {
         self.out.connected(limits, &self.hot, fx);
         self.subs.connected(ack.session_present, ids_available, self.row.session_epoch, fx);
         let (out, mut cx) = self.outbound(now, fx);
+        out.look_at_parked(&mut cx);
         out.pump(&mut cx);
         if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
             self.ping(fx);

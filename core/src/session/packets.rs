@@ -59,8 +59,8 @@ impl Session {
             Packet::PubAck(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                let told = out.puback(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let told = out.puback(ack, &mut cx);
+                let told = self.acknowledged(ack.pid, told, now, fx)?;
                 if told == Downgrade::FirstOnLink {
                     let text =
                         "the broker answers QoS 2 with PUBACK: it knows QoS 1 only, messages arrive at least once";
@@ -70,8 +70,8 @@ impl Session {
             Packet::PubRec(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                let known = out.pubrec(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let known = out.pubrec(ack, &mut cx);
+                let known = self.acknowledged(ack.pid, known, now, fx)?;
                 if known == Known::Unknown {
                     self.unknown_pubrec(ack.pid, up.protocol, fx);
                 }
@@ -79,8 +79,8 @@ impl Session {
             Packet::PubComp(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                out.pubcomp(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let done = out.pubcomp(ack, &mut cx);
+                self.acknowledged(ack.pid, done, now, fx)?;
             }
             Packet::PubRel(ack) => {
                 let (inb, mut cx) = self.inbound(now, fx);
@@ -101,13 +101,15 @@ impl Session {
                 if self.conn.pong() {
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
+                    let (out, mut cx) = self.outbound(now, fx);
+                    out.pong(&mut cx);
                     if self.row.unproven {
                         self.row.unproven = false;
                         fx.writes.push(Write::Session(Box::new(self.row.clone())));
                     }
                 }
             }
-            Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),
+            Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, now, fx),
             Packet::Auth(_) => {
                 return Err(Violation(ReasonCode::ProtocolError, "AUTH without an authentication method [4.12.0-6]"));
             }
@@ -178,7 +180,8 @@ impl Session {
         }
     }
 
-    fn disconnected_by_broker(&mut self, disconnect: &Disconnect, fx: &mut Effects) {
+    fn disconnected_by_broker(&mut self, disconnect: &Disconnect, now: Now, fx: &mut Effects) {
+        self.blamed(disconnect.reason, now, fx);
         if disconnect.reason == ReasonCode::SessionTakenOver {
             self.conn.taken_over();
         }

@@ -125,7 +125,7 @@ pub(super) fn read_size(row: &Row<'_>, bytes: usize, props: usize) -> Result<u64
     Ok(read_u64(row, bytes)? + props as u64)
 }
 
-/// Columns: id, topic, payload, props, flags, expires_ms, supersede. `last` spares the copy when topics repeat.
+/// Columns: id, topic, payload, props, flags, expires_ms, supersede, after_ord. `last` spares the copy when topics repeat.
 pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result<OutboxRow, StoreError> {
     let text = read_text(row, 1, "topic")?;
     let topic = match last {
@@ -144,5 +144,6 @@ pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result
         maybe_dup: flags.maybe_dup,
         if_unsupported: flags.if_unsupported,
         supersede: row.get(6)?,
+        after_ord: row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned),
     })
 }

@@ -13,6 +13,7 @@ mod codec;
 mod consumers;
 mod error;
 mod gaps;
+mod idem;
 mod inbox;
 mod index;
 mod kept;
@@ -27,6 +28,7 @@ mod retained;
 mod retention;
 mod session_row;
 mod topics;
+mod waiting;
 mod writer;
 
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ pub use consumers::{ConsumerRow, SkippedRow};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
 pub use gaps::MAX_GAPS;
+pub use idem::MAX_KEYS;
 pub use index::INDEX_ROWS;
 #[cfg(feature = "internals")]
 pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
@@ -49,6 +52,7 @@ pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
+pub use waiting::Need;
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};
@@ -90,6 +94,8 @@ pub struct Store {
     kept: Option<Kept>,
     /// Rows in `gap`, once counted.
     gaps: Option<u64>,
+    /// Rows in `idem`, once counted.
+    keys: Option<u64>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

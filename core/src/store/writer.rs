@@ -82,7 +82,10 @@ pub(super) struct Inserts {
 impl Inserts {
     pub(super) fn new() -> Self {
         Self {
-            outbox: Insert::new("INSERT INTO outbox (id, topic, payload, props, flags, expires_ms, supersede)", 7),
+            outbox: Insert::new(
+                "INSERT INTO outbox (id, topic, payload, props, flags, expires_ms, supersede, after_ord)",
+                8,
+            ),
             released: Insert::new("INSERT OR IGNORE INTO released (id, ord)", 2),
             verdict: Insert::new("INSERT OR REPLACE INTO verdict (id, outcome, detail, at_ms, other_id)", 5),
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
@@ -112,6 +115,11 @@ impl Store {
                 self.outbox_finish(id, verdict, at_ms);
                 Ok(())
             }
+            Write::SentAfter { id, after_ord } => self.sent_after(id, after_ord),
+            Write::Park { id, reason, maybe_dup, at_ms } => self.park(id, reason, maybe_dup, at_ms),
+            Write::ParkedGone { id, verdict, at_ms } => self.parked_gone(id, verdict, at_ms),
+            Write::SkipPid(pid) => self.skip_pid(pid),
+            Write::Idempotency { key, id, now_ms, until_ms } => self.put_idempotency(&key, id, now_ms, until_ms),
             Write::Release { id, release } => {
                 self.staged.released.push((id, release));
                 Ok(())
@@ -276,7 +284,8 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
             "UPDATE hot SET turn = ?1, next_seq = ?2, next_release = ?3, inbox_messages = ?4, inbox_bytes = ?5,
                clock_ms = ?6, wall_ms = ?7, last_contact_ms = ?8,
                next_ord_0 = ?9, sent_through_0 = ?10, verdict_floor_0 = ?11, messages_0 = ?12, bytes_0 = ?13,
-               next_ord_1 = ?14, sent_through_1 = ?15, verdict_floor_1 = ?16, messages_1 = ?17, bytes_1 = ?18",
+               next_ord_1 = ?14, sent_through_1 = ?15, verdict_floor_1 = ?16, messages_1 = ?17, bytes_1 = ?18,
+               parked_messages = ?19, parked_bytes = ?20",
         )?
         .execute(params![
             int(hot.turn),
@@ -297,6 +306,8 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
             int(urgent.verdict_floor),
             int(urgent.messages),
             int(urgent.bytes),
+            int(hot.parked_messages),
+            int(hot.parked_bytes),
         ])?;
     Ok(())
 }

@@ -11,6 +11,8 @@ use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
 
+pub(crate) use outbox::{OutboxArgs, OutboxCommand};
+
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
 #[command(name = "homing", version, subcommand_required = true, arg_required_else_help = true)]
@@ -105,9 +107,11 @@ pub(crate) enum Command {
         | homing pipe --exit-when-drained --broker mqtt://localhost"
     )]
     Pipe(PipeArgs),
-    /// Messages that are not finished yet (no connection is made)
-    #[command(after_help = "Example:\n  homing outbox --json --store light.db")]
-    Outbox(ReadArgs),
+    /// Messages that are not finished yet, and cancelling one of them (no connection is made)
+    #[command(
+        after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox cancel 7 --store light.db"
+    )]
+    Outbox(OutboxArgs),
     /// Received messages that the store still keeps (no connection is made)
     #[command(after_help = "Example:\n  homing inbox --json --store light.db")]
     Inbox(ReadArgs),
@@ -197,7 +201,10 @@ pub(crate) struct PubArgs {
     /// It expires if it cannot be sent within this time
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(crate) ttl: Option<Duration>,
-    /// What to do if the broker does not support the QoS or the retain flag
+    /// Replaces waiting messages with the same key, of 1 to 255 bytes
+    #[arg(long, value_name = "KEY")]
+    pub(crate) supersede: Option<String>,
+    /// What to do if the broker does not support the QoS or the retain flag, or the size (park: keep it for another one)
     #[arg(long, value_name = "POLICY", default_value = "refuse")]
     pub(crate) if_unsupported: IfUnsupportedArg,
     /// Wait until it is on disk, or until the broker's verdict [default: up to 5 s]
@@ -373,5 +380,6 @@ pub(crate) struct BenchOpen {
     pub(crate) fill: bool,
 }
 
+mod outbox;
 #[cfg(test)]
 mod tests;

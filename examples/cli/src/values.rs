@@ -45,6 +45,7 @@ impl From<DurabilityArg> for Durability {
 pub(crate) enum IfUnsupportedArg {
     Refuse,
     Downgrade,
+    Park,
 }
 
 impl From<IfUnsupportedArg> for IfUnsupported {
@@ -52,6 +53,7 @@ impl From<IfUnsupportedArg> for IfUnsupported {
         match policy {
             IfUnsupportedArg::Refuse => Self::Refuse,
             IfUnsupportedArg::Downgrade => Self::Downgrade,
+            IfUnsupportedArg::Park => Self::Park,
         }
     }
 }

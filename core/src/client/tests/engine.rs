@@ -74,9 +74,9 @@ pub(super) fn packet(packet: Packet) -> TurnInput {
 
 fn publish() -> TurnInput {
     let message = Publish::new(TopicName::new("up").unwrap(), "x");
-    let row = crate::client::check::publish(message, &Options::new("unused")).unwrap();
+    let message = crate::client::check::publish(message, &Options::new("unused")).unwrap();
     let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    TurnInput::Command(Command::Publish { row, _room, answer: oneshot::channel().0 })
+    TurnInput::Command(Command::Publish { message, _room, answer: oneshot::channel().0 })
 }
 
 pub(super) fn done(seq: u64) -> TurnInput {

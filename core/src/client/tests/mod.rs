@@ -3,4 +3,5 @@ mod driver;
 mod engine;
 mod inbox;
 mod model_broker;
+mod outbox;
 mod pair;

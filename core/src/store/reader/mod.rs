@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::model::error::{Error, OpenError};
 use crate::model::event::Fate;
 use crate::model::message::{MessageId, QoS, StoreId};
+use crate::model::reason::ReasonCode;
 use crate::model::topic::TopicName;
 use crate::store::codec::{Flags, int, read_topic, read_u64};
 use crate::store::error::StoreError;
@@ -66,7 +67,7 @@ impl Budget {
 pub struct OutboxEntry {
     /// Its id.
     pub id: MessageId,
-    /// `Waiting` or `InFlight`.
+    /// `Waiting`, `InFlight` or `Parked`.
     pub fate: Fate,
     /// Where to.
     pub topic: TopicName,
@@ -144,7 +145,7 @@ impl Reader {
         found.ok_or(Error::NoSuchMessage { n: id.number() })
     }
 
-    /// Outbox rows with a number above `after`, at most `max` (500 at the most).
+    /// Outbox rows with a number above `after`, parked ones included, at most `max` (500 at the most).
     ///
     /// # Errors
     /// The store's.
@@ -152,7 +153,8 @@ impl Reader {
         self.read(|Inner { connection, .. }| {
             let hot = read_hot(connection)?;
             let mut statement = connection.prepare_cached(
-                "SELECT id, topic, octet_length(payload), flags FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
+                "SELECT id, topic, octet_length(payload), flags, NULL FROM outbox WHERE id > ?1 UNION ALL
+                 SELECT id, topic, octet_length(payload), flags, reason FROM parked WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let mut rows = statement.query([int(after), max.min(PAGE_ROWS) as i64])?;
             let mut found = Vec::new();
@@ -160,7 +162,11 @@ impl Reader {
                 let (id, flags) = (read_u64(row, 0)?, Flags::read(row, 3)?);
                 found.push(OutboxEntry {
                     id: MessageId::new(self.store, id),
-                    fate: if hot.is_in_flight(id) { Fate::InFlight } else { Fate::Waiting },
+                    fate: match row.get::<_, Option<u8>>(4)? {
+                        Some(reason) => Fate::Parked(ReasonCode::from(reason)),
+                        None if hot.is_in_flight(id) => Fate::InFlight,
+                        None => Fate::Waiting,
+                    },
                     topic: read_topic(row, 1)?,
                     payload_bytes: read_u64(row, 2)?,
                     qos: flags.qos,

@@ -98,6 +98,7 @@ fn depth(connection: &Connection, hot: &Hot) -> Result<OutboxDepth, StoreError> 
         depth.waiting += counters.messages.saturating_sub(sent.cast_unsigned());
         depth.bytes += counters.bytes;
     }
+    depth.parked = hot.parked_messages;
     Ok(depth)
 }
 

@@ -26,11 +26,17 @@ pub(crate) struct StatusLine {
     metrics_at: Option<String>,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 #[derive(Debug, Serialize)]
 struct Outbox {
     waiting: u64,
     in_flight: u64,
     bytes: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    parked: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +103,7 @@ impl StatusLine {
                 waiting: status.outbox.waiting,
                 in_flight: status.outbox.in_flight,
                 bytes: status.outbox.bytes,
+                parked: status.outbox.parked,
             },
             inbox: Inbox { messages: status.inbox_messages, bytes: status.inbox_bytes },
             consumers: consumers.collect(),
@@ -132,8 +139,9 @@ impl fmt::Display for StatusLine {
             self.connection,
             self.last_connect.as_deref().unwrap_or("-")
         )?;
-        let Outbox { waiting, in_flight, bytes } = self.outbox;
-        writeln!(f, "outbox         {waiting} waiting, {in_flight} in flight, {bytes} bytes")?;
+        let Outbox { waiting, in_flight, bytes, parked } = self.outbox;
+        let parked = if parked > 0 { format!(", {parked} parked") } else { String::new() };
+        writeln!(f, "outbox         {waiting} waiting, {in_flight} in flight, {bytes} bytes{parked}")?;
         writeln!(f, "inbox          {} messages, {} bytes", self.inbox.messages, self.inbox.bytes)?;
         for Consumer { name, filter, cursor, behind, skipped } in &self.consumers {
             let (name, filter) = (name.escape_debug(), filter.escape_debug());
@@ -163,7 +171,7 @@ mod tests {
             broker: Some("mqtt://h:1883".to_owned()),
             connection: "not_driven".to_owned(),
             session_present: None,
-            outbox: Outbox { waiting: 1, in_flight: 2, bytes: 3 },
+            outbox: Outbox { waiting: 1, in_flight: 2, bytes: 3, parked: 0 },
             inbox: Inbox { messages: 4, bytes: 5 },
             consumers: vec![Consumer {
                 name: "default".to_owned(),
