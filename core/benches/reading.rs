@@ -137,12 +137,7 @@ fn main() {
             assert_eq!(reader.last(Some(&exact[pick(n)]), None, 1).unwrap().values.len(), 1);
         }),
     );
-    show(
-        "last: a page of 500 of home/#",
-        times(200, |_| {
-    XX
-        }),
-    );
+    show("last: a page of 500 of home/#", times(200, |_| XX));
     for (what, max) in [("history of one topic: a page of 100", 100), ("history of one topic: a page of 500", 500)] {
         show(
             what,
