@@ -5,19 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Store;
 use super::boot::settle_boot;
 use super::cipher::Unlock;
-use super::consumers::{Consumers, encode_filters};
+use super::consumers::Consumers;
+use super::create::create;
 use super::error::{StoreError, StoreErrorKind};
-use super::lock::{DriverLock, beside};
+use super::index::read_indexed;
+use super::lock::DriverLock;
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
 use super::topics::Topics;
-use super::writer::{Inserts, Staged, write_hot};
+use super::writer::{Inserts, Staged};
 use crate::model::error::OpenError;
 #[cfg(feature = "encryption")]
 use crate::model::key::KeyProvider;
@@ -36,10 +38,6 @@ const NOT_SQLITE: &str = if cfg!(feature = "encryption") {
 };
 /// How long a lock that another program holds (a backup, a curious tool) is waited for before it counts as trouble.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Our packet identifiers begin far from those of brokers, which begin at 1. The two are spaces of their own [2.2.1], but the
-/// crate of the embedded broker mixes them: it gives a message another identifier when one of ours is open under the same
-/// number, and then what it repeats cannot be told from a new one (measured: doubled in 1 of 8 demos).
-const FIRST_SALT: u32 = 28_672;
 /// Prepared statements kept; there are about 50.
 const STATEMENTS: usize = 96;
 
@@ -139,9 +137,10 @@ impl Store {
         let read = || -> Result<_, StoreError> {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
+            let indexed = read_indexed(&connection)?;
+            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
         };
-        let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
+        let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
             connection,
             inserts: Inserts::new(),
@@ -153,6 +152,14 @@ impl Store {
             hot,
             session,
             verdicts: None,
+            indexed,
+            pending: Vec::new(),
+            batch_through: 0,
+            batch_complete: false,
+            swept: 0,
+            kept: None,
+            gaps: None,
+            keys: None,
             any_released,
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
@@ -297,67 +304,6 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes the store under another name and renames it when it is whole: a kill in between leaves nothing half made.
-fn create(path: &Path, options: &StoreOptions<'_>, unlock: &Unlock) -> Result<(), OpenError> {
-    check_sqlite(path)?;
-    let fresh = beside(path, "-new");
-    let leftovers = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&fresh, suffix));
-    let clear = || leftovers.iter().for_each(|file| drop(fs::remove_file(file)));
-    clear();
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(&fresh, flags).map_err(|error| StoreError::from(error).at_open(path));
-    let unlocked = opened.and_then(|connection| unlock.apply(&connection, path).map(|()| connection));
-    let filled = unlocked.and_then(|connection| fill(connection, options).map_err(|error| error.at_open(path)));
-    let made = filled.and_then(|()| {
-        let system = |error: io::Error| unavailable(path, format!("it cannot be made: {error}"));
-        fs::rename(&fresh, path).map_err(system)?;
-        // The name must survive a power cut too.
-        #[cfg(unix)]
-        if let Some(folder) = path.parent() {
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
-        }
-        Ok(())
-    });
-    clear();
-    made
-}
-
-fn fill(mut connection: Connection, options: &StoreOptions<'_>) -> Result<(), StoreError> {
-    let mut random = [0; 24];
-    getrandom::fill(&mut random).map_err(|_| StoreError::new(StoreErrorKind::Other, "the system has no randomness"))?;
-    let (store_id, name) = random.split_at(16);
-    let client_id = match options.client_id {
-        Some(client_id) => client_id.to_string(),
-        None => name.iter().fold("homing".to_owned(), |id, byte| id + &format!("{byte:02x}")),
-    };
-    connection
-        .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
-    pragmas(&connection)?;
-    let turn = connection.transaction()?;
-    turn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&turn, 0)?;
-    turn.execute(
-        "INSERT INTO session (one, store_id, client_id, client_id_random, established, session_epoch, pid_salt, unanswered,
-           unproven, boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, ?4, 0, 0, '', 1)",
-        params![store_id, client_id, options.client_id.is_none(), FIRST_SALT],
-    )?;
-    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0)", [])?;
-    let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
-    (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) = (options.wall_ms, options.wall_ms, options.wall_ms);
-    for lane in &mut hot.lanes {
-        (lane.next_ord, lane.verdict_floor) = (1, 1);
-    }
-    write_hot(&turn, &hot)?;
-    turn.execute(
-        "INSERT INTO consumer (name, filters, cursor) VALUES (?1, ?2, 0)",
-        params![options.first_consumer, encode_filters(options.first_consumer_filters)?],
-    )?;
-    turn.commit()?;
-    // Everything into the file itself, for only that is renamed.
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    connection.close().map_err(|(_, error)| error.into())
-}
-
 /// Opens the writing connection of an existing store and brings its schema up to date.
 fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
@@ -386,7 +332,7 @@ fn raise(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
     Ok(turn.commit()?)
 }
 
-fn pragmas(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn pragmas(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

@@ -91,12 +91,14 @@ fn become_another(turn: &Connection, mut hot: Hot, store_id: [u8; 16], salt: u32
     // The client identifier is one that the broker may know from the original, even if we made it at random.
     turn.execute(
         "UPDATE session SET store_id = ?1, client_id_random = 0, established = 0, session_epoch = session_epoch + 1,
-           pid_salt = ?2, unanswered = 0, unproven = 0, held = EXISTS (SELECT 1 FROM outbox),
+           pid_salt = ?2, unanswered = 0, unproven = 0, held = EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM parked),
+           suspect_id = NULL, strikes = 0,
            copied_through_0 = ?3, copied_through_1 = ?4",
         params![store_id, salt, normal, urgent],
     )?;
     turn.execute("DELETE FROM received_qos2", [])?;
     turn.execute("DELETE FROM released", [])?;
+    turn.execute("DELETE FROM skipped_pid", [])?;
     open_gaps(turn, &hot)?;
     for (number, lane) in hot.lanes.iter_mut().enumerate() {
         let base = (number as u64) << LANE_SHIFT;

@@ -1,9 +1,9 @@
 //! `outbox release` and `outbox discard`: what becomes of the outbox of a store that was put back from a copy.
 
-use homing::Homing;
+use homing::{Homing, Reader};
 use serde::Serialize;
 
-use crate::args::{Common, OutboxCommand};
+use crate::args::Common;
 use crate::exit::{CLOSE, Exit, Failure};
 use crate::output::Out;
 
@@ -14,25 +14,34 @@ struct Decided {
     was_held: bool,
 }
 
-pub(crate) async fn run(common: &Common, command: OutboxCommand) -> Result<Exit, Failure> {
+pub(crate) async fn release(common: &Common, json: bool) -> Result<Exit, Failure> {
+    let homing = open(common).await?;
+    let was_held = homing.release_outbox().await;
+    homing.close(CLOSE).await?;
+    tell(&Decided { decided: "release", was_held: was_held? }, json)
+}
+
+pub(crate) async fn discard(common: &Common, json: bool) -> Result<Exit, Failure> {
+    let homing = open(common).await?;
+    let was_held = homing.discard_outbox().await;
+    homing.close(CLOSE).await?;
+    tell(&Decided { decided: "discard", was_held: was_held? }, json)
+}
+
+async fn open(common: &Common) -> Result<Homing, Failure> {
+    // A store that is not there is an error, not one to be made.
+    Reader::open(&common.store_path()?)?;
     let mut options = common.options()?;
-    if !options.store.exists() {
-        return Err(Failure::failed(format_args!("{}: there is no store", options.store.display())));
-    }
     options.connect = false;
-    let homing = Homing::open(options).await?;
-    let (decided, result, json) = match command {
-        OutboxCommand::Release { json } => ("release", homing.release_outbox().await, json),
-        OutboxCommand::Discard { json } => ("discard", homing.discard_outbox().await, json),
-    };
-    let closed = homing.close(CLOSE).await;
-    let was_held = result?;
-    closed?;
+    Ok(Homing::open(options).await?)
+}
+
+fn tell(decided: &Decided, json: bool) -> Result<Exit, Failure> {
     let mut out = Out::default();
-    match json {
-        true => out.json(&Decided { decided, was_held }),
-        false if was_held => out.text(format_args!("{decided}: done")),
-        false => out.text("nothing was held"),
+    match (json, decided.was_held) {
+        (true, _) => out.json(decided),
+        (false, true) => out.text(format_args!("{}: done", decided.decided)),
+        (false, false) => out.text("nothing was held"),
     }?;
     out.flush()?;
     Ok(Exit::Done)

@@ -4,6 +4,7 @@ mod accept;
 mod args;
 mod bench;
 mod broker;
+mod cancel;
 mod config;
 mod consume;
 mod copied;
@@ -12,6 +13,7 @@ mod exit;
 mod generate;
 mod lines;
 mod notes;
+mod offline;
 mod output;
 mod pipe;
 mod publish;
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command};
+use args::{Cli, Command, OutboxCommand, ReadArgs};
 use exit::{Exit, Failure, complain};
 
 fn main() -> ExitCode {
@@ -69,9 +71,17 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pipe(args) => pipe::run(common, args).await,
         Command::Outbox(args) => match args.command {
             None => read::outbox(&common, &args.read),
-            Some(command) => copied::run(&common, command).await,
+            Some(OutboxCommand::Cancel { id, json }) => {
+                cancel::run(common, &ReadArgs { json: json || args.read.json }, id).await
+            }
+            Some(OutboxCommand::Release { json }) => copied::release(&common, json || args.read.json).await,
+            Some(OutboxCommand::Discard { json }) => copied::discard(&common, json || args.read.json).await,
         },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Last(args) => offline::last(&common, &args),
+        Command::History(args) => offline::history(&common, &args),
+        Command::Gaps(args) => offline::gaps(&common, &args),
+        Command::Export(_) => offline::export(&common),
         Command::Verdict(args) => read::verdict(&common, &args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { folder } => generate::man(folder.as_deref()),

@@ -28,10 +28,7 @@ impl Outbound {
 
     /// Some of what came with the copy is here: the app does not want it.
     pub fn discarded(&mut self, rows: &[(u64, u64)], cx: &mut Context<'_>) {
-        for (id, size) in rows {
-            self.forget_ready(*id, *size);
-            self.end(*id, *size, Fate::Cancelled, cx);
-        }
+        self.withdraw(rows, &Fate::Cancelled, cx);
     }
 
     /// Whether the original of this copy may have sent it.
