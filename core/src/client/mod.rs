@@ -10,6 +10,8 @@ mod fanout;
 mod outgoing;
 mod reading;
 mod recover;
+#[cfg(feature = "encryption")]
+mod rekey;
 mod serve;
 #[cfg(test)]
 mod tests;

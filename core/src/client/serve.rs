@@ -95,6 +95,8 @@ impl Engine {
                 }
             }
             Command::Held(command) => self.held(command, now, out)?,
+            #[cfg(feature = "encryption")]
+            Command::Rekey { key, answer } => self.rekey(&key, answer, now, out)?,
             Command::Connect { answer } => {
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
@@ -121,6 +123,8 @@ impl Engine {
             Command::Unpark { answer, .. } | Command::Consumer { answer, .. } => Reply::Number(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
             Command::Held(command) => command.promise(),
+            #[cfg(feature = "encryption")]
+            Command::Rekey { answer, .. } => Reply::Done(answer),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }
             | Command::RemoveConsumer { answer, .. }
