@@ -6,7 +6,7 @@ pub mod consumer;
 pub mod error;
 pub mod event;
 #[cfg(feature = "encryption")]
-pub mod key;
+pub(crate) mod key;
 pub mod message;
 pub mod options;
 pub mod reason;

@@ -229,13 +229,6 @@ pub struct SessionRow {
     pub copied_through: [u64; 2],
 }
 
-impl SessionRow {
-    /// Whether a message came with a copy.
-    pub fn is_copied(&self, id: u64) -> bool {
-        is_copied(self.copied_through, id)
-    }
-}
-
 /// Whether the original of a copied store gave this id.
 pub(crate) fn is_copied(copied_through: [u64; 2], id: u64) -> bool {
     let (lane, ord) = split_id(id);

@@ -12,6 +12,8 @@ use crate::model::error::OpenError;
 #[cfg(feature = "encryption")]
 use super::error::StoreError;
 #[cfg(feature = "encryption")]
+use super::lock::beside;
+#[cfg(feature = "encryption")]
 use super::open::unavailable;
 #[cfg(feature = "encryption")]
 use crate::model::key::{KeyProvider, StoreKey};
@@ -59,7 +61,14 @@ impl Unlock {
         let key = provider.key().map_err(|error| {
             unavailable(path, format!("its key cannot be had: {error}; try again when the device is unlocked"))
         })?;
-        set_key(connection, "key", &key).map_err(|error| error.at_open(path))
+        // It writes to stderr by itself otherwise; what matters of it comes back as an error.
+        let quiet = connection.execute_batch("PRAGMA cipher_log_level = NONE").map_err(StoreError::from);
+        quiet.and_then(|()| set_key(connection, "key", &key)).map_err(|error| error.at_open(path))
+    }
+
+    /// Whether the file's log may have the last word: behind another key that is not copied into the file yet.
+    pub(super) fn asks_log(&self, path: &Path) -> bool {
+        self.provider.is_some() && std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
     }
 
     /// What a file is that SQLite cannot read.
@@ -82,7 +91,8 @@ impl super::Store {
     /// The store's; then see [`Store::reopen`](super::Store::reopen).
     pub fn rekey(&mut self, key: &StoreKey) -> Result<(), StoreError> {
         self.check()?;
-        let done = set_key(&self.connection, "rekey", key);
+        // Into the file at once: until then the file itself is under the old key, and only its log under the new one.
+        let done = set_key(&self.connection, "rekey", key).and_then(|()| self.maintain(true));
         self.note(done)
     }
 }
@@ -105,6 +115,11 @@ impl Unlock {
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the feature's other half has something to do")]
     pub(super) fn apply(&self, _: &Connection, _: &Path) -> Result<(), OpenError> {
         Ok(())
+    }
+
+    #[allow(clippy::unused_self, reason = "the feature's other half has something to do")]
+    pub(super) fn asks_log(&self, _: &Path) -> bool {
+        false
     }
 
     #[allow(clippy::unused_self, reason = "the feature's other half has something to do")]

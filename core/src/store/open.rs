@@ -268,6 +268,11 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
         Ok((APPLICATION_ID, version)) if version > SCHEMA_VERSION => Err(too_new(path, version)),
         Ok((APPLICATION_ID, _)) => Ok(()),
         Ok(_) => Err(not_a_store(path, FOREIGN)),
+        Err(rusqlite::Error::SqliteFailure(code, _))
+            if code.code == rusqlite::ErrorCode::NotADatabase && unlock.asks_log(path) =>
+        {
+            Ok(())
+        }
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::NotADatabase => {
             Err(unlock.unreadable(path).unwrap_or_else(|| not_a_store(path, NOT_SQLITE)))
         }
@@ -278,10 +283,17 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
 }
 
 /// What `recognise` saw may be outdated, and without locks is not certain.
-pub(super) fn confirm(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+pub(super) fn confirm(connection: &Connection, path: &Path, unlock: &Unlock) -> Result<u32, OpenError> {
     let read =
         || Ok::<_, rusqlite::Error>((pragma(connection, "application_id")?, pragma(connection, "user_version")?));
-    match read().map_err(|error| StoreError::from(error).at_open(path))? {
+    let found = read().map_err(|error| {
+        let wrong_key = match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => unlock.unreadable(path),
+            _ => None,
+        };
+        wrong_key.unwrap_or_else(|| StoreError::from(error).at_open(path))
+    });
+    match found? {
         (APPLICATION_ID, version) if version > SCHEMA_VERSION => Err(too_new(path, version)),
         (APPLICATION_ID, version) => Ok(version),
         _ => Err(not_a_store(path, FOREIGN)),
@@ -318,7 +330,7 @@ fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
     };
     let mut connection = open().map_err(|error| error.at_open(path))?;
     unlock.apply(&connection, path)?;
-    let found = confirm(&connection, path)?;
+    let found = confirm(&connection, path, unlock)?;
     pragmas(&connection).map_err(|error| error.at_open(path))?;
     if found < SCHEMA_VERSION {
         raise(&mut connection, found).map_err(|error| error.at_open(path))?;

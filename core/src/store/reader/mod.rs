@@ -132,7 +132,7 @@ impl Reader {
                  PRAGMA trusted_schema = OFF;",
             )
             .map_err(|error| StoreError::from(error).at_open(&path))?;
-        let found = confirm(&connection, &path)?;
+        let found = confirm(&connection, &path, unlock)?;
         if found < SCHEMA_VERSION {
             return Err(unavailable(
                 &path,
