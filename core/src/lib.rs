@@ -108,9 +108,9 @@ mod wire;
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
-pub use model::error::{Error, OpenError, PublishError};
+pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
