@@ -241,6 +241,11 @@ impl Store {
         self.space.run_short();
     }
 
+    /// Whether even progress would need the reserve: others have taken what was free.
+    pub fn is_tight(&self) -> bool {
+        !self.space.full && self.space.free().is_some_and(|free| free < MARGIN)
+    }
+
     /// Whether only progress goes on.
     pub fn is_short(&self) -> bool {
         self.space.full

@@ -5,3 +5,4 @@ mod inbox;
 mod model_broker;
 mod outbox;
 mod pair;
+mod room;
