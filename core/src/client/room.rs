@@ -3,11 +3,11 @@
 
 use super::command::{Command, Outgoing};
 use super::turn::{Engine, TurnInput};
-use crate::model::error::NoRoom;
+use crate::model::error::{NoRoom, PublishError};
 use crate::model::event::{Event, Storage};
 use crate::model::rows::disk_cost;
 use crate::session::effect::{Input, Now};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::wire::packet::Packet;
 
 /// How often room is looked for during a shortage.
@@ -130,5 +130,22 @@ impl Engine {
         }
         self.session.set_disk(left - cost);
         Ok(())
+    }
+
+    /// Checkpoints, and what else can wait until there is nothing to do. Whether more of it is left.
+    pub(crate) fn maintain(&mut self, idle: bool) -> Result<bool, StoreError> {
+        if idle && !self.intake.is_short() {
+            self.index_idle()?;
+        }
+        let more = self.store.maintain(idle)?;
+        Ok(idle && (more || self.is_behind() && !self.intake.is_short()))
+    }
+}
+
+/// What an app is told of a commit that failed.
+pub(crate) fn publish_error(error: &StoreError) -> PublishError {
+    match error.kind {
+        StoreErrorKind::Full => PublishError::StorageFull { why: NoRoom::Disk },
+        _ => PublishError::Storage { detail: error.text.clone() },
     }
 }

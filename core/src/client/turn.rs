@@ -8,13 +8,13 @@ use super::command::{Answer, Command, Reply};
 use super::room::Intake;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
-use crate::model::error::{Error, NoRoom, OpenError, PublishError};
+use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{Removed, Store, StoreError, StoreOptions};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -234,15 +234,6 @@ impl Engine {
         out.settled.clear();
     }
 
-    /// Checkpoints, and what else can wait until there is nothing to do. Whether more of it is left.
-    pub(crate) fn maintain(&mut self, idle: bool) -> Result<bool, StoreError> {
-        if idle && !self.intake.is_short() {
-            self.index_idle()?;
-        }
-        let more = self.store.maintain(idle)?;
-        Ok(idle && (more || self.is_behind() && !self.intake.is_short()))
-    }
-
     /// The last turn of all: counters and the word for readers.
     pub(crate) fn farewell(mut self, now: Now) -> Result<(), StoreError> {
         self.connection = "disconnected";
@@ -397,13 +388,5 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
         wall_ms,
-    }
-}
-
-/// What an app is told of a commit that failed.
-pub(crate) fn publish_error(error: &StoreError) -> PublishError {
-    match error.kind {
-        StoreErrorKind::Full => PublishError::StorageFull { why: NoRoom::Disk },
-        _ => PublishError::Storage { detail: error.text.clone() },
     }
 }

@@ -149,21 +149,6 @@ impl Session {
         self.inb.is_holding() || self.conn.blocked || !self.dropped.is_empty()
     }
 
-    /// What this turn may still take on the disk, as `disk_cost` counts it.
-    pub fn disk(&self) -> u64 {
-        self.inb.disk()
-    }
-
-    /// The turn may take so much on the disk.
-    pub fn set_disk(&mut self, bytes: u64) {
-        self.inb.set_disk(bytes);
-    }
-
-    /// What waits for room on the disk takes so much.
-    pub fn lacks_disk(&self) -> Option<u64> {
-        self.inb.lacks_disk(&self.hot)
-    }
-
     /// What has to leave the inbox before all that waits for room fits: messages and bytes.
     pub fn over_limit(&self) -> (u64, u64) {
         self.inb.over_limit(&self.hot)
