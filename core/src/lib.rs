@@ -77,7 +77,8 @@
 //! * [`Homing::fate`] and [`Homing::settled`] for one message, [`Homing::flush`] for all so far.
 //! * [`Homing::state`] for the connection: conflated, only the newest counts.
 //! * [`Homing::events`] for everything that happens: bounded, and a slow reader is told how many it missed.
-//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store.
+//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store: the last value
+//!   of each topic ([`Reader::last`]), history ([`Reader::history`]), gaps.
 //!
 //! # What is not there
 //!

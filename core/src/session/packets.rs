@@ -160,7 +160,7 @@ impl Session {
                 from_ms: now.wall_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: self.hot.next_seq - 1,
-                bytes: Some(bytes as u64),
+                bytes: Some(bytes),
             };
             fx.writes.push(Write::GapNote(gap.clone()));
             fx.events.push(Event::Gap(gap));

@@ -1,7 +1,9 @@
 //! Tests of the turn, with real rows.
+mod app;
 mod driver;
 mod engine;
 mod inbox;
+mod limits;
 mod model_broker;
 mod outbox;
 mod pair;

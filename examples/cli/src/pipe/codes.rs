@@ -52,6 +52,8 @@ pub(crate) fn of(error: &Error) -> &'static str {
         Error::Closed => CLOSED,
         Error::Storage { .. } => STORAGE_FAILED,
         Error::PositionInvalid { .. } => POSITION_INVALID,
+        // Only `cancel` names a message.
+        Error::NoSuchMessage { .. } => NOT_WAITING,
         _ => BAD_VALUE,
     }
 }
