@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::consumer::ConsumerSpec;
+use super::copied::HeldCommand;
 use crate::model::error::{Error, PublishError};
 use crate::model::event::Fate;
 use crate::model::message::Subscription;
@@ -95,6 +96,7 @@ pub(crate) enum Command {
         through: bool,
         answer: Answer<Result<(), Error>>,
     },
+    Held(HeldCommand),
     Connect {
         answer: Answer<Result<(), Error>>,
     },

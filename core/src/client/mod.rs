@@ -4,6 +4,7 @@ mod check;
 mod clock;
 mod command;
 mod consumer;
+mod copied;
 mod driver;
 mod fanout;
 mod outgoing;
@@ -255,7 +256,7 @@ impl Homing {
         match &*reading {
             Some(reading) => Ok(reading.clone()),
             None => {
-                let started = Reading::start(self.options.store.clone());
+                let started = self.reader().and_then(|reader| Reading::start(reader, self.options.store.clone()));
                 let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
                 Ok(reading.insert(started).clone())
             }
@@ -317,6 +318,9 @@ impl Homing {
     /// # Errors
     /// [`OpenError`].
     pub fn reader(&self) -> Result<Reader, OpenError> {
+        #[cfg(feature = "encryption")]
+        return Reader::unlocked(&self.options.store, &crate::store::Unlock::new(self.options.key.clone()));
+        #[cfg(not(feature = "encryption"))]
         Reader::open(&self.options.store)
     }
 }

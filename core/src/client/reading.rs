@@ -17,9 +17,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Opens the store for reading and starts the thread.
-    pub(crate) fn start(store: PathBuf) -> Result<Self, OpenError> {
-        let reader = Reader::open(&store)?;
+    /// Starts the thread.
+    pub(crate) fn start(reader: Reader, store: PathBuf) -> Result<Self, OpenError> {
         // A job is a page: a caller has at most one on its way, and few callers read at a time.
         let (jobs, queue) = std_mpsc::sync_channel::<Job>(64);
         let spawned = std::thread::Builder::new().name("homing-reader".to_owned()).spawn(move || {

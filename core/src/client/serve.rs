@@ -94,6 +94,7 @@ impl Engine {
                     Err(error) => return Err(error),
                 }
             }
+            Command::Held(command) => self.held(command, now, out)?,
             Command::Connect { answer } => {
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
@@ -119,6 +120,7 @@ impl Engine {
             Command::Cancel { answer, .. } => Reply::Cancelled(answer, Cancel::TooLate),
             Command::Unpark { answer, .. } | Command::Consumer { answer, .. } => Reply::Number(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
+            Command::Held(command) => command.promise(),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }
             | Command::RemoveConsumer { answer, .. }

@@ -80,11 +80,16 @@ impl Engine {
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        let mut fx = Effects::default();
+        if let Some(why) = store.restored() {
+            let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
+            fx.events.push(Event::Warning { code: "restored", text });
+        }
         Ok(Self {
             session,
             store,
             options,
-            fx: Effects::default(),
+            fx,
             waiters: Waiters::default(),
             inbox,
             intake: Intake::default(),
@@ -331,6 +336,10 @@ impl Engine {
                     let (rows, complete) = self.store.load_parked(after, max_rows, max_bytes)?;
                     Loaded::Parked { rows, complete }
                 }
+                Load::Copied { through, max_rows } => {
+                    let (rows, complete) = self.store.copied(through, max_rows)?;
+                    Loaded::Copied { rows, complete }
+                }
                 Load::Released => Loaded::Released(self.store.released()?),
                 Load::Expired { sent_through, now_ms, max_rows } => {
                     let (rows, next_ms) = self.store.expired(sent_through, now_ms, max_rows)?;
@@ -387,6 +396,9 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
+        device_token: options.device_token.as_ref(),
         wall_ms,
     }
 }

@@ -50,6 +50,16 @@ pub enum OpenError {
         /// SQLite's words.
         detail: String,
     },
+    /// The file is not plain SQLite and cannot be read with the key, or the store is plain and a key was given. It was not
+    /// touched, and never is: a damaged file cannot be told from a wrong key.
+    #[cfg(feature = "encryption")]
+    #[error("WrongKey: {path} cannot be read: {problem}; the file was not touched")]
+    WrongKey {
+        /// The store's file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        problem: &'static str,
+    },
     /// The store belongs to another client identifier.
     #[error("ClientIdMismatch: the store's client id is {stored}, asked for was {asked}; use one store a client id")]
     ClientIdMismatch {

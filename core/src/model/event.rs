@@ -384,6 +384,8 @@ pub struct Status {
     pub gaps: u64,
     /// Whether there is room for more, as the driver last wrote it.
     pub storage: Storage,
+    /// The store is a copy that was put back, and its outbox waits for the app's word.
+    pub held: bool,
     /// Counters as the driver last wrote them, and when (Unix milliseconds).
     pub metrics: Option<(Metrics, i64)>,
 }

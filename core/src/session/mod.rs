@@ -4,6 +4,7 @@
 pub mod backoff;
 mod completions;
 pub mod connection;
+mod copied;
 pub mod effect;
 mod handshake;
 pub mod inbound;
@@ -88,7 +89,7 @@ impl Session {
         Self {
             conn: Connection::new(options.connect, backoff),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
-            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
+            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,
@@ -221,6 +222,8 @@ impl Session {
             }
             Input::Subscribe(wish) => self.subs.subscribe(wish, epoch, fx),
             Input::Unsubscribe(filter) => self.subs.unsubscribe(filter, epoch, fx),
+            Input::ReleaseOutbox => self.release_outbox(now, fx),
+            Input::DiscardOutbox => self.discard_outbox(now, fx),
             Input::Connect => self.conn.now_please(),
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
             Input::LinkUp => self.link_up(now, fx),
@@ -293,8 +296,12 @@ impl Session {
     }
 
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {
+        if let Loaded::Copied { rows, complete } = &loaded {
+            return self.copied_loaded(rows, *complete, now, fx);
+        }
         let (out, mut cx) = self.outbound(now, fx);
         match loaded {
+            Loaded::Copied { .. } => {}
             Loaded::Outbox { lane, rows, complete } => out.rows_loaded(lane, rows, complete, &mut cx),
             Loaded::Parked { rows, complete } => out.parked_loaded(rows, complete, &mut cx),
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),

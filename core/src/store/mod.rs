@@ -9,8 +9,10 @@
 
 mod batch;
 mod boot;
+mod cipher;
 mod codec;
 mod consumers;
+mod create;
 mod error;
 mod gaps;
 mod idem;
@@ -19,11 +21,13 @@ mod index;
 mod kept;
 mod lag;
 mod lock;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
 mod overflow;
 pub mod reader;
+mod restored;
 mod retained;
 mod retention;
 mod session_row;
@@ -36,6 +40,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
@@ -104,9 +109,16 @@ pub struct Store {
     /// Counters at the last sync that is certain (process-kill durability).
     synced: Hot,
     full_sync: bool,
+    /// The last turn that surely survives a power cut; 0: none of this run yet.
+    certain: u64,
+    /// The turn that the lock file names.
+    marked: u64,
+    /// Why the store was taken for a copy at this opening.
+    restored: Option<&'static str>,
     durability: Durability,
     space: Space,
     path: PathBuf,
+    unlock: Unlock,
     lock: DriverLock,
 }
 
@@ -114,6 +126,11 @@ impl Store {
     /// Counters as last committed. After a failed commit and `reopen`, `turn` tells whether it happened after all.
     pub fn hot(&self) -> Hot {
         self.hot
+    }
+
+    /// Why the store was taken for a copy that was put back, if it was at this opening: it is another store since.
+    pub fn restored(&self) -> Option<&'static str> {
+        self.restored
     }
 
     /// Identity and protocol state, this turn's write included.

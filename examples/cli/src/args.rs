@@ -107,7 +107,7 @@ pub(crate) enum Command {
         | homing pipe --exit-when-drained --broker mqtt://localhost"
     )]
     Pipe(PipeArgs),
-    /// Messages that are not finished yet, and cancelling one of them (no connection is made)
+    /// Messages that are not finished yet: cancelling one, releasing those of a restored copy (no connection is made)
     #[command(
         after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox cancel 7 --store light.db"
     )]
@@ -134,6 +134,18 @@ pub(crate) enum Command {
     /// Everything received that the store keeps, as JSON lines (no connection is made)
     #[command(after_help = "Example:\n  homing export --json --store panel.db > panel.jsonl")]
     Export(ReadArgs),
+    /// A completion script for a shell, on stdout
+    #[command(after_help = "Example:\n  homing completions bash > ~/.local/share/bash-completion/completions/homing")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual: the main page on stdout, or a page a command in a folder
+    #[command(after_help = "Example:\n  homing man ~/.local/share/man/man1")]
+    Man {
+        /// Where to; made if missing
+        folder: Option<PathBuf>,
+    },
     /// The benchmarks of the README
     #[command(subcommand)]
     #[command(after_help = "Example:\n  homing bench publish --count 100000 --broker mqtt://localhost")]

@@ -7,8 +7,10 @@ mod broker;
 mod cancel;
 mod config;
 mod consume;
+mod copied;
 mod demo;
 mod exit;
+mod generate;
 mod lines;
 mod notes;
 mod offline;
@@ -72,6 +74,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             Some(OutboxCommand::Cancel { id, json }) => {
                 cancel::run(common, &ReadArgs { json: json || args.read.json }, id).await
             }
+            Some(OutboxCommand::Release { json }) => copied::release(&common, json || args.read.json).await,
+            Some(OutboxCommand::Discard { json }) => copied::discard(&common, json || args.read.json).await,
         },
         Command::Inbox(args) => read::inbox(&common, &args),
         Command::Last(args) => offline::last(&common, &args),
@@ -79,6 +83,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Gaps(args) => offline::gaps(&common, &args),
         Command::Export(_) => offline::export(&common),
         Command::Verdict(args) => read::verdict(&common, &args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(folder.as_deref()),
         Command::Status(args) => read::status(&common, &args),
     }
 }
