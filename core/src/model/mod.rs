@@ -4,6 +4,7 @@
 pub mod broker_url;
 pub mod error;
 pub mod event;
+pub mod life;
 pub mod message;
 pub mod options;
 pub mod reason;

@@ -43,6 +43,7 @@ impl Session {
     fn packet_up(&mut self, packet: Packet, up: &Up, now: Now, fx: &mut Effects) -> Result<(), Violation> {
         match packet {
             Packet::Publish(publish) => {
+                self.drain_stirred(now);
                 let topic = publish.topic.clone();
                 let (inb, mut cx) = self.inbound(now, fx);
                 match inb.publish(publish, up.protocol, up.receive_maximum, &mut cx)? {
@@ -82,6 +83,7 @@ impl Session {
                 out.pump(&mut cx);
             }
             Packet::PubRel(ack) => {
+                self.drain_stirred(now);
                 let (inb, mut cx) = self.inbound(now, fx);
                 inb.pubrel(ack.pid, up.protocol, &mut cx);
                 if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
@@ -97,7 +99,12 @@ impl Session {
                 self.metrics.stray_acks += u64::from(!known);
             }
             Packet::PingResp => {
+                let checking = self.conn.is_checking();
                 if self.conn.pong() {
+                    if checking {
+                        self.checked(now, fx);
+                    }
+                    self.drain_pong(now);
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
                     if self.row.unproven {

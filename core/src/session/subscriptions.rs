@@ -50,6 +50,11 @@ impl Subscriptions {
         self.rows.values().any(|row| row.granted.is_some_and(|(_, granted)| granted == epoch))
     }
 
+    /// Whether the broker has answered everything that was asked of it on this link.
+    pub fn is_answered(&self) -> bool {
+        self.up && self.pending.is_empty()
+    }
+
     /// The app wants this.
     pub fn subscribe(&mut self, wish: Subscription, epoch: u64, fx: &mut Effects) {
         if let Some(row) = self.rows.get(&wish.filter)

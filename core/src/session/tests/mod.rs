@@ -9,3 +9,4 @@ mod hostile_subscribe;
 mod inbound;
 mod outbound;
 mod rig;
+mod waking;
