@@ -111,6 +111,7 @@ pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
 };
+pub use model::life::{Network, Resumed, SyncReport};
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::model::error::{Error, PublishError};
+use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::Fate;
+use crate::model::life::{Resumed, SyncReport};
 use crate::model::message::Subscription;
 use crate::model::rows::OutboxRow;
 use crate::model::topic::TopicFilter;
@@ -72,6 +73,18 @@ pub(crate) enum Command {
         with_will: bool,
         answer: Answer<Result<(), Error>>,
     },
+    Sync {
+        deadline: Duration,
+        answer: Answer<Result<SyncReport, Error>>,
+    },
+    /// Disconnects and closes the store; the driver waits for `Resume`.
+    Pause {
+        deadline: Duration,
+        answer: Answer<Result<(), Error>>,
+    },
+    Resume {
+        answer: Answer<Result<Resumed, OpenError>>,
+    },
     /// Disconnects, closes the store, ends the driver.
     Close {
         deadline: Duration,
@@ -88,6 +101,7 @@ pub(crate) enum Reply {
     Cursor(Answer<Result<u64, Error>>, u64),
     Flushed(Answer<Result<bool, Error>>, bool),
     Done(Answer<Result<(), Error>>),
+    Synced(Answer<Result<SyncReport, Error>>, SyncReport),
 }
 
 impl Reply {
@@ -101,6 +115,7 @@ impl Reply {
             Self::Cursor(answer, cursor) => drop(answer.send(Ok(cursor))),
             Self::Flushed(answer, all) => drop(answer.send(Ok(all))),
             Self::Done(answer) => drop(answer.send(Ok(()))),
+            Self::Synced(answer, report) => drop(answer.send(Ok(report))),
         }
     }
 
@@ -113,6 +128,7 @@ impl Reply {
             Self::Cursor(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Flushed(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Done(answer) => drop(answer.send(Err(other.clone()))),
+            Self::Synced(answer, _) => drop(answer.send(Err(other.clone()))),
         }
     }
 }

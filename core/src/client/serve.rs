@@ -1,9 +1,11 @@
 //! What the turn does for each command of the app.
 
 use super::command::{Command, Reply};
+use super::syncing;
 use super::turn::{Engine, Outputs};
 use crate::model::error::{Error, PublishError};
 use crate::model::event::Fate;
+use crate::model::life::{Resumed, SyncReport};
 use crate::model::rows::OutboxRow;
 use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
@@ -113,16 +115,26 @@ impl Engine {
                     Err(error) => return Err(error),
                 }
             }
+            Command::Sync { deadline, answer } => self.sync(deadline, answer, now)?,
+            Command::Pause { deadline, answer } => {
+                out.pausing = Some((deadline, answer, self.is_wanted_by_app()));
+                syncing::end_all(&mut self.syncs, &Error::Paused);
+                self.step(Input::Disconnect { with_will: false }, now)?;
+            }
+            Command::Resume { answer } => drop(answer.send(Ok(Resumed::default()))),
             Command::Connect { answer } => {
+                self.overrule_syncs(true);
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
             }
             Command::Disconnect { with_will, answer } => {
+                self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will }, now)?;
                 out.replies.push(Reply::Done(answer));
             }
             Command::Close { deadline, answer } => {
                 out.ending = Some((deadline, answer));
+                self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
         }
@@ -158,6 +170,9 @@ impl Engine {
             | Command::Done { answer, .. }
             | Command::Connect { answer }
             | Command::Disconnect { answer, .. } => Reply::Done(answer),
+            Command::Sync { answer, .. } => Reply::Synced(answer, SyncReport::default()),
+            Command::Pause { answer, .. } => Reply::Done(answer),
+            Command::Resume { answer } => return drop(answer.send(Ok(Resumed::default()))),
             Command::Close { deadline, answer } => {
                 out.ending = Some((deadline, answer));
                 return;

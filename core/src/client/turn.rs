@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Reply};
+use super::syncing::{self, Sync};
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State};
@@ -44,6 +45,8 @@ pub(crate) struct Outputs {
     pub(crate) abort: bool,
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
+    /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
+    pub(crate) pausing: Option<(Duration, Answer<Result<(), Error>>, bool)>,
 }
 
 /// Session and store, taken through turns.
@@ -53,6 +56,7 @@ pub(crate) struct Engine {
     pub(super) options: Arc<Options>,
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
+    pub(super) syncs: Vec<Sync>,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
@@ -78,6 +82,7 @@ impl Engine {
             options,
             fx: Effects::default(),
             waiters: Waiters::default(),
+            syncs: Vec::new(),
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -110,8 +115,20 @@ impl Engine {
             wanted: self.session.is_wanted(),
             store: Some(self.store),
             waiters: self.waiters,
+            syncs: self.syncs,
+            failures: 1,
             options: self.options,
         }
+    }
+
+    /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
+    pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
+        self.connection = "disconnected";
+        let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
+        let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
+        let done = committed.and_then(|_| self.store.close());
+        let (waiters, syncs) = (Waiters::default(), Vec::new());
+        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures: 0, options }, done)
     }
 
     /// The session, for its timers and counters.
@@ -121,7 +138,7 @@ impl Engine {
 
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline()].into_iter().flatten().min()
+        [self.session.timeout(now), self.waiters.deadline(), self.sync_timeout()].into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -186,11 +203,12 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.upkeep(now).and_then(|()| self.commit(now)) {
+        if let Err(error) = self.end_syncs(now).and_then(|()| self.upkeep(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }
         self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        self.count_syncs(now, &mut out.replies);
         out.sends.append(&mut self.fx.sends);
         out.events.append(&mut self.fx.events);
         out.settled.append(&mut self.fx.settled);
@@ -319,10 +337,23 @@ pub(crate) struct Failed {
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
+    syncs: Vec<Sync>,
+    /// Commits that failed: one, or none if the store was only let go.
+    failures: u64,
     options: Arc<Options>,
 }
 
 impl Failed {
+    /// Those who catch up and whose time is over are told so.
+    pub(crate) fn give_up(&mut self, now_ms: i64, error: &Error) {
+        syncing::give_up(&mut self.syncs, now_ms, error);
+    }
+
+    /// The store's file, for words about it.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.options.store
+    }
+
     /// Opens the file again and rebuilds the session from its rows. Says whether the failed commit has happened after
     /// all (a sync may fail behind a write that arrived: measured).
     pub(crate) fn reopen(&mut self, wall_ms: i64, seed: u64) -> Result<(Engine, bool), OpenError> {
@@ -337,10 +368,12 @@ impl Failed {
         // What ended in the failed turn is told by the rows alone.
         let (store, lane) = (&mut engine.store, engine.session.hot().lanes[0]);
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), lane.next_ord - 1, lane.messages);
+        engine.syncs = std::mem::take(&mut self.syncs);
+        engine.session.watch_drain(!engine.syncs.is_empty());
         engine.session.go_on(self.metrics, self.wanted);
         let Metrics { turns, commits, commit_failures, largest_turn, .. } = self.metrics;
         (engine.turns, engine.commits, engine.largest) = (turns, commits, largest_turn);
-        engine.failures = commit_failures + 1;
+        engine.failures = commit_failures + self.failures;
         Ok((engine, happened))
     }
 }

@@ -18,6 +18,7 @@ mod sensors;
 mod signals;
 mod simulate;
 mod sub;
+mod sync;
 mod values;
 mod verdicts;
 
@@ -64,6 +65,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(common, args).await,
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
+        Command::Sync(args) => sync::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
         Command::Outbox(args) => read::outbox(&common, &args),
         Command::Inbox(args) => read::inbox(&common, &args),
