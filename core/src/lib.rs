@@ -128,5 +128,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, error, event, life, message, options, reason, rows, topic, writes};
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Homing;
 use super::command::Command;
 use crate::model::error::{Error, OpenError};
-use crate::model::life::{Network, Resumed, SHORTEST_SYNC, SyncReport};
+use crate::model::life::{Network, Resumed, SyncReport};
+
+const SHORTEST_SYNC: Duration = Duration::from_millis(1);
 
 impl Homing {
     /// One bounded catch-up, as a phone does in the background: connects if it is not connected, sends the outbox and what

@@ -58,7 +58,7 @@ impl Reading {
                     Job::Park(closed) => {
                         (reader, parked) = (None, true);
                         // Whoever asked may have given up waiting.
-                        drop(closed.send(()));
+                        let _ = closed.send(());
                     }
                     Job::Unpark => parked = false,
                 }

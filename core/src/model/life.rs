@@ -1,11 +1,6 @@
 //! What an app on a phone says and hears: a bounded catch-up, a pause, the network.
 
-use std::time::Duration;
-
 use super::event::Why;
-
-/// The shortest deadline that `sync` takes.
-pub const SHORTEST_SYNC: Duration = Duration::from_millis(1);
 
 /// What a [`Homing::sync`](crate::Homing::sync) did, and what is left.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,3 +3,4 @@ mod driver;
 mod engine;
 mod model_broker;
 mod pair;
+mod life;
