@@ -105,7 +105,7 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{

@@ -13,6 +13,8 @@ use super::command::{Answer, Command, Reply};
 use super::fanout::Fanout;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
+use super::wake::Wake;
+use super::mailbox::LOOK_EVERY_MS;
 use super::turn::{Engine, Outputs, TurnInput};
 use crate::link::{Link, LinkError, tcp};
 use crate::model::error::Error;
@@ -49,6 +51,8 @@ pub(super) enum Slot {
 
 /// Everything the thread owns.
 pub(crate) struct Driver {
+    /// Dropped before the engine and its lock: the next driver's socket has the same name.
+    wake: Option<Wake>,
     pub(super) engine: Option<Engine>,
     options: Arc<Options>,
     pub(super) clock: Clock,
@@ -96,11 +100,13 @@ impl Driver {
             network,
             known_network: None,
             reading,
+            wake: None,
         }
     }
 
     /// Runs until the client is closed or every handle is dropped. A failed store is opened again, for ever, with pauses.
     pub(crate) async fn run(mut self) {
+        self.listen();
         loop {
             if !self.inputs.is_empty() && !self.turn().await {
                 return;
@@ -137,7 +143,8 @@ impl Driver {
                 std::future::pending::<()>().await;
             }
         });
-        let mut hinted = false;
+        let (mut hinted, mut posted) = (false, false);
+        let wake = &self.wake;
         let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
         let mut idle = std::pin::pin!(async {
             match idle_at {
@@ -156,6 +163,9 @@ impl Driver {
                 alive = count > 0;
                 ready = true;
                 inputs.extend(buffer.drain(..).map(TurnInput::Command));
+            }
+            if wake.as_ref().is_some_and(|wake| wake.poll(cx).is_ready()) {
+                (posted, ready) = (true, true);
             }
             if !hinted && hint.as_mut().poll(cx).is_ready() {
                 (hinted, ready) = (true, true);
@@ -206,6 +216,10 @@ impl Driver {
             if ready { Poll::Ready(alive) } else { Poll::Pending }
         })
         .await;
+        if posted {
+            engine.look_into_mailbox(self.clock.now().mono_ms);
+            self.inputs.push(TurnInput::Session(Input::Tick));
+        }
         if became_idle {
             self.busy = false;
             if let Err(error) = engine.maintain(true)
@@ -258,6 +272,10 @@ impl Driver {
     async fn turn(&mut self) -> bool {
         let counted = self.counters();
         self.refuse_while_pausing();
+        if self.wake.is_none() && let Some(engine) = &mut self.engine {
+            // Nobody can wake us.
+            engine.look_into_mailbox(self.clock.now().mono_ms + LOOK_EVERY_MS);
+        }
         if self.clock.has_slept() {
             self.inputs.insert(0, TurnInput::Session(Input::Woke));
         }
@@ -293,6 +311,16 @@ impl Driver {
             return self.pause().await;
         }
         true
+    }
+
+    /// From now on whoever leaves something can wake us.
+    pub(super) fn listen(&mut self) {
+        self.wake = self.engine.as_ref().and_then(|engine| Wake::bind(engine.wake_path()));
+    }
+
+    /// No longer.
+    pub(super) fn stop_listening(&mut self) {
+        self.wake = None;
     }
 
     /// What the platform says of the network now, against what it said before.
@@ -386,6 +414,8 @@ impl Driver {
     }
 
     fn finish(&mut self) {
+        // Before the lock is free: the next driver's socket has the same name.
+        self.stop_listening();
         let result = match self.engine.take() {
             Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
             None => Ok(()),

@@ -7,6 +7,7 @@ mod consumer;
 mod driver;
 mod fanout;
 mod life;
+mod mailbox;
 mod pausing;
 mod reading;
 mod recover;
@@ -16,6 +17,7 @@ mod syncing;
 mod tests;
 mod turn;
 mod waiters;
+mod wake;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,6 +29,7 @@ use command::{Answer, Command};
 pub use consumer::{Consumer, ConsumerSpec};
 use driver::Driver;
 use fanout::{Fanout, Listeners};
+pub use mailbox::Mailbox;
 use reading::Reading;
 use turn::Engine;
 

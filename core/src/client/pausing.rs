@@ -31,6 +31,7 @@ impl Driver {
         let Some((_, answer, wanted)) = self.pausing.take() else { return true };
         self.keep_counters();
         self.slot = Slot::None;
+        self.stop_listening();
         self.fanout.paused(true);
         self.park_reading(true).await;
         let Some(engine) = self.engine.take() else { return false };
@@ -50,6 +51,7 @@ impl Driver {
                     Ok((engine, resumed)) => {
                         self.clock.at_least(engine.session().hot().clock_ms);
                         self.engine = Some(engine);
+                        self.listen();
                         self.park_reading(false).await;
                         self.fanout.paused(false);
                         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Asked))]);

@@ -13,7 +13,7 @@ use crate::session::effect::{Input, Now};
 use crate::store::{StoreError, StoreErrorKind};
 
 impl Engine {
-    fn publish(&mut self, mut row: OutboxRow, now: Now) -> Result<u64, StoreError> {
+    pub(super) fn publish(&mut self, mut row: OutboxRow, now: Now) -> Result<u64, StoreError> {
         let id = self.session.hot().lanes[0].next_ord;
         // The handle hands in a time to live; the store clock is known only here.
         row.expires_ms = row.expires_ms.map(|ttl| now.store_ms.saturating_add(ttl));
@@ -21,7 +21,7 @@ impl Engine {
         Ok(id)
     }
 
-    fn outbox_room(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
+    pub(super) fn outbox_room(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
         let (lane, limit) = (&self.session.hot().lanes[0], self.options.outbox_limit);
         if lane.messages + rows.len() as u64 > limit.messages {
             return Err(PublishError::LimitReached { limit: limit.messages, unit: "messages" });

@@ -48,6 +48,7 @@ impl Engine {
             report: SyncReport::default(),
         });
         self.session.watch_drain(true);
+        self.look_into_mailbox(now.mono_ms);
         self.step(Input::Connect, now)
     }
 
@@ -74,7 +75,7 @@ impl Engine {
         if self.syncs.is_empty() {
             return Ok(());
         }
-        let drained = self.session.is_drained(now);
+        let drained = self.session.is_drained(now) && !self.mailbox_waits();
         let mut leave = true;
         for sync in &mut self.syncs {
             let idle = self.session.is_idle_until(sync.stop_ms);

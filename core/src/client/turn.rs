@@ -57,6 +57,9 @@ pub(crate) struct Engine {
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
     pub(super) syncs: Vec<Sync>,
+    /// When to look into the mailbox; at first at once.
+    pub(super) mailbox_at: Option<i64>,
+    pub(super) mailbox_waits: bool,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
@@ -83,6 +86,8 @@ impl Engine {
             fx: Effects::default(),
             waiters: Waiters::default(),
             syncs: Vec::new(),
+            mailbox_at: Some(0),
+            mailbox_waits: false,
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -136,9 +141,14 @@ impl Engine {
         &self.session
     }
 
+    /// The socket on which others say that they have left something.
+    pub(crate) fn wake_path(&self) -> std::path::PathBuf {
+        self.store.wake_path()
+    }
+
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline(), self.sync_timeout()].into_iter().flatten().min()
+        [self.session.timeout(now), self.waiters.deadline(), self.sync_timeout(), self.mailbox_at].into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -203,7 +213,7 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.end_syncs(now).and_then(|()| self.upkeep(now)).and_then(|()| self.commit(now)) {
+        if let Err(error) = self.take_mailbox(now).and_then(|()| self.end_syncs(now)).and_then(|()| self.upkeep(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }

@@ -14,6 +14,7 @@ mod consumers;
 mod error;
 mod inbox;
 mod lock;
+pub(crate) mod mailbox;
 mod migrate;
 mod open;
 mod outbox;
