@@ -37,6 +37,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 /// The longest wait between two looks at a clock that counts through sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Nothing to do for so long: what can wait is done.
+const IDLE: Duration = Duration::from_millis(500);
+/// The pause between two steps of it.
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// The longest `close` may take, whatever the app says: no clock overflows.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 
@@ -62,6 +66,8 @@ pub(crate) struct Driver {
     pub(super) inputs: Vec<TurnInput>,
     pub(super) out: Outputs,
     busy: bool,
+    /// It was idle and goes on with what can wait.
+    behind: bool,
     more: bool,
     /// Bytes read, written and ignored on links that are gone.
     counted: (u64, u64, u64),
@@ -93,6 +99,7 @@ impl Driver {
             inputs: vec![TurnInput::Session(Input::Tick)],
             out: Outputs::default(),
             busy: false,
+            behind: false,
             more: false,
             counted: (0, 0, 0),
             closing: None,
@@ -145,7 +152,8 @@ impl Driver {
         });
         let (mut hinted, mut posted) = (false, false);
         let wake = &self.wake;
-        let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
+        let pause = if self.behind { CATCH_UP } else { IDLE };
+        let idle_at = self.busy.then(|| tokio::time::sleep(pause));
         let mut idle = std::pin::pin!(async {
             match idle_at {
                 Some(sleep) => sleep.await,
@@ -221,12 +229,12 @@ impl Driver {
             self.inputs.push(TurnInput::Session(Input::Tick));
         }
         if became_idle {
-            self.busy = false;
             if let Err(error) = engine.maintain(true)
                 && leaves_doubt(&error)
             {
                 return self.recover(error).await;
             }
+            (self.busy, self.behind) = (engine.is_behind(), true);
         }
         if hinted {
             self.network_hint();
@@ -251,7 +259,11 @@ impl Driver {
                         continue;
                     }
                     if let Some(error) = link.failure() {
-                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
+                        let why = match error {
+                            LinkError::Eof => Why::Closed,
+                            error => Why::Cut(error.to_string()),
+                        };
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
                         self.keep_counters();
                         self.slot = Slot::None;
                     } else if link.take_drained() && link.unsent() < CREDIT {
@@ -286,13 +298,18 @@ impl Driver {
             _ => 0,
         };
         engine.set_bytes(counted);
+        let start = Instant::now();
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
         }
-        self.busy = true;
+        (self.busy, self.behind) = (true, false);
         self.send();
-        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false));
+        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
+            let maintained = engine.maintain(false);
+            engine.took(start.elapsed());
+            maintained
+        });
         self.answer();
         if let Err(error) = maintained
             && leaves_doubt(&error)

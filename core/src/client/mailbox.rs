@@ -5,12 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::check;
 use super::clock::wall_ms;
+use super::command::Outgoing;
 use super::turn::{Engine, publish_error};
 use crate::model::error::{OpenError, PublishError};
 use crate::model::event::Event;
 use crate::model::message::Publish;
 use crate::model::options::Options;
-use crate::model::rows::OutboxRow;
 use crate::session::effect::Now;
 use crate::store::mailbox::{MAILBOX_BYTES, MAILBOX_MESSAGES, Post, Poster, wake_path};
 use crate::store::{StoreError, StoreErrorKind};
@@ -123,23 +123,25 @@ impl Engine {
         };
         let (mut taken, mut full) = (None, false);
         for request in posted {
-            let row = request.message.ok_or_else(|| "it cannot be read".to_owned()).and_then(|message| {
+            let checked = request.message.ok_or_else(|| "it cannot be read".to_owned()).and_then(|message| {
                 check::publish(message, &self.options).map_err(|error| error.to_string())
             });
-            let row = row.and_then(|row| match row.size() > self.options.outbox_limit.bytes {
-                true => Err("it is larger than the outbox".to_owned()),
-                false => Ok(row),
-            });
-            match row {
-                Ok(row) if self.outbox_room(std::slice::from_ref(&row)).is_err() => {
-                    full = true;
-                    break;
+            let accepted = match checked {
+                Ok(message) => {
+                    let never = message.row.size() > self.options.outbox_limit.bytes;
+                    match self.accept(aged(message, request.at_ms, now), now)? {
+                        Err(PublishError::LimitReached { .. }) if !never => {
+                            full = true;
+                            break;
+                        }
+                        accepted => accepted.map_err(|error| error.to_string()),
+                    }
                 }
-                Ok(row) => drop(self.publish(aged(row, request.at_ms, now), now)?),
-                Err(problem) => {
-                    let text = format!("a message left by another process is given up: {problem}");
-                    self.fx.events.push(Event::Warning { code: "mailbox", text });
-                }
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = accepted {
+                let text = format!("a message left by another process is given up: {problem}");
+                self.fx.events.push(Event::Warning { code: "mailbox", text });
             }
             taken = Some(request.mid);
         }
@@ -157,8 +159,8 @@ impl Engine {
 }
 
 /// Its time to live began when it was left. One that is over leaves the verdict `expired` like any other.
-fn aged(mut row: OutboxRow, posted_ms: i64, now: Now) -> OutboxRow {
+fn aged(mut message: Outgoing, posted_ms: i64, now: Now) -> Outgoing {
     let age = (now.wall_ms - posted_ms).max(0);
-    row.expires_ms = row.expires_ms.map(|ttl| ttl - age.min(ttl));
-    row
+    message.row.expires_ms = message.row.expires_ms.map(|ttl| ttl - age.min(ttl));
+    message
 }

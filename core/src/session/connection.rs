@@ -405,10 +405,10 @@ impl Connection {
         let found_dead = std::mem::take(&mut self.found_dead);
         self.refused = false;
         if let Phase::Up(up) = was {
-            let short = matches!(why, Why::Cut(_)) && now - up.since < SHORT_LIFE_MS;
+            let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
             probable_take_over = self.short_lives == SHORT_LIVES;
-            self.ignore_unknown = matches!(why, Why::Cut(_)) && up.answered_unknown;
+            self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;
         }
         if !self.wanted {
             return (State::Offline(Why::Asked), false);

@@ -62,11 +62,6 @@ impl Session {
         out.pump(&mut cx);
     }
 
-    /// Whether the session is up on a link.
-    pub fn is_up(&self) -> bool {
-        self.conn.up().is_some()
-    }
-
     /// Whether there is no link, and none asked for.
     pub fn is_down(&self) -> bool {
         self.conn.phase == Phase::Down

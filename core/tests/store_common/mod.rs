@@ -46,6 +46,7 @@ pub(crate) fn outbox_row(id: u64, qos: QoS) -> OutboxRow {
         maybe_dup: false,
         if_unsupported: IfUnsupported::Refuse,
         supersede: None,
+        after_ord: None,
     }
 }
 

@@ -29,6 +29,7 @@ codes! {
     LIMIT_REACHED "limit_reached"
     SUBSCRIBE_REFUSED "subscribe_refused"
     POSITION_INVALID "position_invalid"
+    NOT_WAITING "not_waiting"
     CLOSED "closed"
 }
 
@@ -51,6 +52,8 @@ pub(crate) fn of(error: &Error) -> &'static str {
         Error::Closed => CLOSED,
         Error::Storage { .. } => STORAGE_FAILED,
         Error::PositionInvalid { .. } => POSITION_INVALID,
+        // Only `cancel` names a message.
+        Error::NoSuchMessage { .. } => NOT_WAITING,
         _ => BAD_VALUE,
     }
 }
