@@ -36,6 +36,9 @@ pub enum Cancel {
     Settled(Fate),
 }
 
+/// An answer without a value.
+pub(crate) type Done = Answer<Result<(), Error>>;
+
 /// One request.
 #[derive(Debug)]
 pub(crate) enum Command {

@@ -9,13 +9,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::command::{Answer, Command, Reply};
+use super::command::{Answer, Command, Done, Reply};
 use super::fanout::Fanout;
+use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
-use super::wake::Wake;
-use super::mailbox::LOOK_EVERY_MS;
 use super::turn::{Engine, Outputs, TurnInput};
+use super::wake::Wake;
 use crate::link::{Link, LinkError, tcp};
 use crate::model::error::Error;
 use crate::model::event::Why;
@@ -73,7 +73,7 @@ pub(crate) struct Driver {
     counted: (u64, u64, u64),
     pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
     /// Until when the goodbye before a pause may take, and whether the client is to be connected after it.
-    pub(super) pausing: Option<(Instant, Answer<Result<(), Error>>, bool)>,
+    pub(super) pausing: Option<(Instant, Done, bool)>,
     pub(super) network: watch::Receiver<Option<Network>>,
     known_network: Option<Network>,
     pub(super) reading: Arc<Mutex<ReadingSlot>>,
@@ -284,10 +284,6 @@ impl Driver {
     async fn turn(&mut self) -> bool {
         let counted = self.counters();
         self.refuse_while_pausing();
-        if self.wake.is_none() && let Some(engine) = &mut self.engine {
-            // Nobody can wake us.
-            engine.look_into_mailbox(self.clock.now().mono_ms + LOOK_EVERY_MS);
-        }
         if self.clock.has_slept() {
             self.inputs.insert(0, TurnInput::Session(Input::Woke));
         }
@@ -302,6 +298,10 @@ impl Driver {
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
+        }
+        if self.wake.is_none() {
+            // Nobody can wake us.
+            engine.look_into_mailbox(now.mono_ms + LOOK_EVERY_MS);
         }
         (self.busy, self.behind) = (true, false);
         self.send();

@@ -123,9 +123,10 @@ impl Engine {
         };
         let (mut taken, mut full) = (None, false);
         for request in posted {
-            let checked = request.message.ok_or_else(|| "it cannot be read".to_owned()).and_then(|message| {
-                check::publish(message, &self.options).map_err(|error| error.to_string())
-            });
+            let checked = request
+                .message
+                .ok_or_else(|| "it cannot be read".to_owned())
+                .and_then(|message| check::publish(message, &self.options).map_err(|error| error.to_string()));
             let accepted = match checked {
                 Ok(message) => {
                     let never = message.row.size() > self.options.outbox_limit.bytes;

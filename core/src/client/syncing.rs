@@ -96,7 +96,8 @@ impl Engine {
         if self.syncs.is_empty() {
             return;
         }
-        let sent = self.fx.settled.iter().filter(|(_, fate)| matches!(fate, Fate::Delivered { .. } | Fate::Sent)).count();
+        let sent =
+            self.fx.settled.iter().filter(|(_, fate)| matches!(fate, Fate::Delivered { .. } | Fate::Sent)).count();
         let trouble = self.fx.events.iter().rev().find_map(|event| match event {
             Event::State(State::Waiting { why, .. }) => Some(why.clone()),
             Event::State(State::Offline(why)) if *why != crate::model::event::Why::Asked => Some(why.clone()),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Answer, Command, Reply};
+use super::command::{Answer, Command, Done, Reply};
 use super::syncing::{self, Sync};
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
@@ -47,7 +47,7 @@ pub(crate) struct Outputs {
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
     /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
-    pub(crate) pausing: Option<(Duration, Answer<Result<(), Error>>, bool)>,
+    pub(crate) pausing: Option<(Duration, Done, bool)>,
 }
 
 /// Session and store, taken through turns.
@@ -231,7 +231,12 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.take_mailbox(now).and_then(|()| self.end_syncs(now)).and_then(|()| self.upkeep(now)).and_then(|()| self.commit(now)) {
+        if let Err(error) = self
+            .take_mailbox(now)
+            .and_then(|()| self.end_syncs(now))
+            .and_then(|()| self.upkeep(now))
+            .and_then(|()| self.commit(now))
+        {
             self.abandon(out);
             return Err(error);
         }

@@ -32,8 +32,8 @@ const TAKEN_BYTES: usize = 4 << 20;
 enum Request<'a> {
     V1 {
         topic: Cow<'a, str>,
-        #[serde(with = "serde_bytes_like")]
-        payload: Cow<'a, [u8]>,
+        #[serde(borrow)]
+        payload: &'a [u8],
         qos: u8,
         retain: bool,
         ttl_ms: Option<u64>,
@@ -45,26 +45,10 @@ enum Request<'a> {
     },
 }
 
-/// Bytes at once, not one by one.
-mod serde_bytes_like {
-    use std::borrow::Cow;
-
-    use bytes::Bytes;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Cow<'_, [u8]>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Cow<'static, [u8]>, D::Error> {
-        Ok(Cow::Owned(Bytes::deserialize(from)?.to_vec()))
-    }
-}
-
 fn encode(message: &Publish) -> Result<Vec<u8>, StoreError> {
     let request = Request::V1 {
         topic: Cow::Borrowed(message.topic.as_str()),
-        payload: Cow::Borrowed(&message.payload),
+        payload: &message.payload,
         qos: message.qos.number(),
         retain: message.retain,
         ttl_ms: message.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)),
@@ -84,19 +68,9 @@ fn encode(message: &Publish) -> Result<Vec<u8>, StoreError> {
 
 /// None: not a request that this version knows.
 fn decode(bytes: &[u8]) -> Option<Publish> {
-    let Request::V1 {
-        topic,
-        payload,
-        qos,
-        retain,
-        ttl_ms,
-        if_unsupported,
-        urgent,
-        supersede,
-        idempotency,
-        props,
-    } = postcard::from_bytes(bytes).ok()?;
-    let mut message = Publish::new(TopicName::new(&*topic).ok()?, Bytes::from(payload.into_owned()));
+    let Request::V1 { topic, payload, qos, retain, ttl_ms, if_unsupported, urgent, supersede, idempotency, props } =
+        postcard::from_bytes(bytes).ok()?;
+    let mut message = Publish::new(TopicName::new(&*topic).ok()?, Bytes::copy_from_slice(payload));
     message.qos = QoS::from_number(qos)?;
     message.retain = retain;
     message.ttl = ttl_ms.map(Duration::from_millis);
@@ -249,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_request_comes_back_as_it_was_left() {
-        let mut message = Publish::new(TopicName::new("a/b").unwrap(), vec![0, 1, 255]).qos(QoS::ExactlyOnce).retain(true);
+        let mut message =
+            Publish::new(TopicName::new("a/b").unwrap(), vec![0, 1, 255]).qos(QoS::ExactlyOnce).retain(true);
         message = message.ttl(Duration::from_millis(1500)).supersede("k").idempotency("i").lane(Lane::Urgent);
         message.if_unsupported = IfUnsupported::Park;
         message.properties.user.push(("n".to_owned(), "v".to_owned()));

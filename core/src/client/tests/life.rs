@@ -53,7 +53,10 @@ fn a_sync_sends_what_waits_and_goes_again() {
         let id = client.publish(on()).await.unwrap();
         client.publish(on().qos(QoS::AtMostOnce)).await.unwrap();
         let report = client.sync(Duration::from_secs(10)).await.unwrap();
-        assert_eq!((report.sent, report.received, report.waiting, report.drained, report.connected), (2, 0, 0, true, true));
+        assert_eq!(
+            (report.sent, report.received, report.waiting, report.drained, report.connected),
+            (2, 0, 0, true, true)
+        );
         assert_eq!(client.fate(id).await, Ok(Fate::DELIVERED));
         assert_eq!(client.state().get(), State::Offline(Why::Asked));
     });
