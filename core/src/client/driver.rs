@@ -229,12 +229,12 @@ impl Driver {
             self.inputs.push(TurnInput::Session(Input::Tick));
         }
         if became_idle {
-            if let Err(error) = engine.maintain(true)
-                && leaves_doubt(&error)
-            {
-                return self.recover(error).await;
-            }
-            (self.busy, self.behind) = (engine.is_behind(), true);
+            let more = match engine.maintain(true) {
+                Ok(more) => more,
+                Err(error) if leaves_doubt(&error) => return self.recover(error).await,
+                Err(_) => false,
+            };
+            (self.busy, self.behind) = (more, true);
         }
         if hinted {
             self.network_hint();
@@ -306,7 +306,7 @@ impl Driver {
         (self.busy, self.behind) = (true, false);
         self.send();
         let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
-            let maintained = engine.maintain(false);
+            let maintained = engine.maintain(false).map(drop);
             engine.took(start.elapsed());
             maintained
         });

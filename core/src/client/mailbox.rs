@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use super::check;
 use super::clock::wall_ms;
 use super::command::Outgoing;
-use super::turn::{Engine, publish_error};
+use super::room::publish_error;
+use super::turn::Engine;
 use crate::model::error::{OpenError, PublishError};
 use crate::model::event::Event;
 use crate::model::message::Publish;
@@ -103,6 +104,11 @@ impl Engine {
         self.mailbox_at = Some(self.mailbox_at.map_or(at_ms, |at| at.min(at_ms)));
     }
 
+    /// Whether this turn looks into it.
+    pub(super) fn is_mailbox_due(&self, now: Now) -> bool {
+        self.mailbox_at.is_some_and(|at| at <= now.mono_ms)
+    }
+
     /// Whether requests are known to wait.
     pub(super) fn mailbox_waits(&self) -> bool {
         self.mailbox_waits
@@ -110,7 +116,7 @@ impl Engine {
 
     /// Publishes what was left, in order, and removes it in the same transaction.
     pub(super) fn take_mailbox(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.mailbox_at.is_none_or(|at| at > now.mono_ms) {
+        if !self.is_mailbox_due(now) {
             return Ok(());
         }
         self.mailbox_at = None;
@@ -131,7 +137,7 @@ impl Engine {
                 Ok(message) => {
                     let never = message.row.size() > self.options.outbox_limit.bytes;
                     match self.accept(aged(message, request.at_ms, now), now)? {
-                        Err(PublishError::LimitReached { .. }) if !never => {
+                        Err(PublishError::LimitReached { .. } | PublishError::StorageFull { .. }) if !never => {
                             full = true;
                             break;
                         }

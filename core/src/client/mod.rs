@@ -12,6 +12,7 @@ mod outgoing;
 mod pausing;
 mod reading;
 mod recover;
+mod room;
 mod serve;
 mod syncing;
 #[cfg(test)]

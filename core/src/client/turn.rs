@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Done, Reply};
+use super::room::Intake;
 use super::syncing::{self, Sync};
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
-use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{Removed, Store, StoreError, StoreOptions};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -63,6 +64,7 @@ pub(crate) struct Engine {
     pub(super) mailbox_waits: bool,
     /// What is watched of the inbox.
     pub(super) inbox: InboxWatch,
+    pub(super) intake: Intake,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
@@ -95,6 +97,7 @@ impl Engine {
             mailbox_at: Some(0),
             mailbox_waits: false,
             inbox,
+            intake: Intake::default(),
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -132,6 +135,7 @@ impl Engine {
             waiters: self.waiters,
             syncs: self.syncs,
             failures: 1,
+            intake: self.intake,
             options: self.options,
         }
     }
@@ -142,8 +146,8 @@ impl Engine {
         let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
         let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
         let done = committed.and_then(|_| self.store.close());
-        let (waiters, syncs) = (Waiters::default(), Vec::new());
-        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures: 0, options }, done)
+        let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
+        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures: 0, intake, options }, done)
     }
 
     /// The session, for its timers and counters.
@@ -158,9 +162,15 @@ impl Engine {
 
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        let sync = [self.sync_timeout(), self.mailbox_at];
-        let timeouts = [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout()];
-        timeouts.into_iter().chain(sync).flatten().min()
+        let timeouts = [
+            self.session.timeout(now),
+            self.waiters.deadline(),
+            self.inbox.timeout(),
+            self.intake.timeout(),
+            self.sync_timeout(),
+            self.mailbox_at,
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -197,6 +207,7 @@ impl Engine {
             ignored_bytes: self.bytes.2,
             outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
+            storage: self.intake.storage(),
             ..*self.session.metrics()
         }
     }
@@ -213,7 +224,7 @@ impl Engine {
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = None;
+        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
@@ -231,12 +242,8 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self
-            .take_mailbox(now)
-            .and_then(|()| self.end_syncs(now))
-            .and_then(|()| self.upkeep(now))
-            .and_then(|()| self.commit(now))
-        {
+        let done = self.take_mailbox(now).and_then(|()| self.end_syncs(now)).and_then(|()| self.upkeep(now));
+        if let Err(error) = done.and_then(|()| self.settle_room(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }
@@ -259,14 +266,6 @@ impl Engine {
         out.sends.clear();
         out.events.clear();
         out.settled.clear();
-    }
-
-    /// Checkpoints, and what else can wait until there is nothing to do.
-    pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
-        if idle {
-            self.index_idle()?;
-        }
-        self.store.maintain(idle)
     }
 
     /// The last turn of all: counters and the word for readers.
@@ -325,9 +324,12 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
-        self.index()?;
+        if !self.intake.is_short() {
+            self.index()?;
+        }
         self.watch_inbox(now)?;
-        let wanted = self.session.wants_room();
+        // What a reader keeps in the log, no deletion makes room for.
+        let wanted = self.session.wants_room() && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
@@ -386,6 +388,7 @@ pub(crate) struct Failed {
     syncs: Vec<Sync>,
     /// Commits that failed: one, or none if the store was only let go.
     failures: u64,
+    intake: Intake,
     options: Arc<Options>,
 }
 
@@ -411,6 +414,7 @@ impl Failed {
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
+        engine.intake = self.intake.reopened(engine.store.is_short());
         // What ended in the failed turn is told by the rows alone.
         let (store, hot) = (&mut engine.store, engine.session.hot());
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
@@ -433,13 +437,5 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
         wall_ms,
-    }
-}
-
-/// What an app is told of a commit that failed.
-pub(crate) fn publish_error(error: &StoreError) -> PublishError {
-    match error.kind {
-        StoreErrorKind::Full => PublishError::StorageFull,
-        _ => PublishError::Storage { detail: error.text.clone() },
     }
 }

@@ -15,6 +15,7 @@ use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::session_row::{read_hot, read_session};
+use super::space::Space;
 use super::topics::Topics;
 use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
@@ -62,6 +63,7 @@ impl Store {
         let path = locate(options.path, true)?;
         inspect(&path)?;
         let lock = DriverLock::take(&path)?;
+        let space = Space::new(&path);
         // Only now nobody else can be making it.
         if is_new(&path)? {
             create(&path, options)?;
@@ -73,7 +75,7 @@ impl Store {
         if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
             return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
         }
-        Self::start(connection, path, options.durability, lock, settle_boot)
+        Self::start(connection, path, options.durability, (lock, space), settle_boot)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
@@ -82,7 +84,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, durability, lock, .. } = self;
+        let Self { connection, path, durability, lock, space, .. } = self;
         drop(connection);
         if is_new(&path)? {
             return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
@@ -90,7 +92,7 @@ impl Store {
         inspect(&path)?;
         let connection = connect(&path)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
-        Self::start(connection, path, durability, lock, |connection, _| read_hot(connection))
+        Self::start(connection, path, durability, (lock, space), |connection, _| read_hot(connection))
     }
 
     /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
@@ -105,14 +107,14 @@ impl Store {
             self.set_full_sync(true)?;
             self.connection.execute("UPDATE session SET clean = 1", [])?;
         }
-        self.maintain(true)
+        self.empty_log()
     }
 
     fn start(
         connection: Connection,
         path: PathBuf,
         durability: Durability,
-        lock: DriverLock,
+        (lock, space): (DriverLock, Space),
         counters: fn(&Connection, Durability) -> Result<Hot, StoreError>,
     ) -> Result<Self, OpenError> {
         let read = || -> Result<_, StoreError> {
@@ -146,6 +148,7 @@ impl Store {
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
             durability,
+            space,
             path,
             lock,
         })

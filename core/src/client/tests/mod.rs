@@ -8,3 +8,4 @@ mod limits;
 mod model_broker;
 mod outbox;
 mod pair;
+mod room;
