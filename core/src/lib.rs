@@ -106,7 +106,7 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
@@ -115,6 +115,7 @@ pub use model::event::{
 };
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
+pub use model::life::{Network, Resumed, SyncReport};
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
@@ -134,5 +135,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
 }

@@ -150,6 +150,17 @@ pub enum PublishError {
     /// The client has been closed.
     #[error("the client is closed")]
     Closed,
+    /// The client is paused.
+    #[error("the client is paused; call resume, or leave the message in a Mailbox")]
+    Paused,
+    /// The mailbox is at its limit: nobody has driven the store for long.
+    #[error("the mailbox is full: {limit} {unit}; messages leave it when the store is driven")]
+    MailboxFull {
+        /// The limit.
+        limit: u64,
+        /// messages or bytes.
+        unit: &'static str,
+    },
 }
 
 /// What keeps the store from taking anything in. What it holds already goes out and comes to its end all the same.
@@ -221,6 +232,9 @@ pub enum Error {
     /// A wait was cancelled through its canceller.
     #[error("cancelled")]
     Cancelled,
+    /// The client is paused.
+    #[error("the client is paused; call resume")]
+    Paused,
 }
 
 fn join(filters: &[TopicFilter]) -> String {

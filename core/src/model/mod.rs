@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "encryption")]
 pub mod key;
+pub mod life;
 pub mod message;
 pub mod options;
 pub mod reason;

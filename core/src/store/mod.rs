@@ -21,6 +21,7 @@ mod index;
 mod kept;
 mod lag;
 mod lock;
+pub(crate) mod mailbox;
 mod mark;
 mod migrate;
 mod open;

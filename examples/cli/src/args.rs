@@ -101,6 +101,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  homing sub 'home/#' --broker mqtt://localhost\n  \
         homing sub 'home/+/temperature' --consumer chart --count 100 --json")]
     Sub(SubArgs),
+    /// One bounded catch-up: send what waits, receive what is there, go again
+    #[command(after_help = "Example:\n  homing sync --deadline 20s --json --store light.db")]
+    Sync(SyncArgs),
     /// The whole SDK for a script: JSON lines in, JSON lines out
     #[command(
         after_help = "Example:\n  echo '{\"op\":\"publish\",\"ref\":\"a1\",\"topic\":\"home/light\",\"payload\":\"on\"}' \
@@ -269,6 +272,16 @@ pub(crate) struct SubArgs {
     #[arg(long, value_name = "WHEN", default_value = "if-new")]
     pub(crate) retain_handling: RetainHandlingArg,
     /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SyncArgs {
+    /// For everything, names and connecting included
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "20s")]
+    pub(crate) deadline: Duration,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -22,6 +22,7 @@ mod sensors;
 mod signals;
 mod simulate;
 mod sub;
+mod sync;
 mod values;
 mod verdicts;
 
@@ -68,6 +69,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(common, args).await,
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
+        Command::Sync(args) => sync::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
         Command::Outbox(args) => match args.command {
             None => read::outbox(&common, &args.read),
