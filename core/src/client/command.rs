@@ -101,6 +101,11 @@ pub(crate) enum Command {
         answer: Answer<Result<(), Error>>,
     },
     Held(HeldCommand),
+    #[cfg(feature = "encryption")]
+    Rekey {
+        key: crate::model::key::StoreKey,
+        answer: Answer<Result<(), Error>>,
+    },
     Connect {
         answer: Answer<Result<(), Error>>,
     },

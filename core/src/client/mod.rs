@@ -14,6 +14,8 @@ mod pausing;
 mod reading;
 mod recover;
 mod room;
+#[cfg(feature = "encryption")]
+mod rekey;
 mod serve;
 mod syncing;
 #[cfg(test)]

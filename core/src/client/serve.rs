@@ -104,6 +104,8 @@ impl Engine {
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
             Command::Resume { answer } => drop(answer.send(Ok(Resumed::default()))),
+            #[cfg(feature = "encryption")]
+            Command::Rekey { key, answer } => self.rekey(&key, answer, now, out)?,
             Command::Connect { answer } => {
                 self.overrule_syncs(true);
                 self.step(Input::Connect, now)?;
@@ -133,6 +135,8 @@ impl Engine {
             Command::Unpark { answer, .. } | Command::Consumer { answer, .. } => Reply::Number(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
             Command::Held(command) => command.promise(),
+            #[cfg(feature = "encryption")]
+            Command::Rekey { answer, .. } => Reply::Done(answer),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }
             | Command::RemoveConsumer { answer, .. }

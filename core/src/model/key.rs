@@ -29,6 +29,12 @@ impl StoreKey {
     }
 }
 
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(redacted)")
+    }
+}
+
 /// The key cannot be had right now: before the first unlock of a phone, for instance. In words, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
