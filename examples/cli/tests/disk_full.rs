@@ -207,7 +207,9 @@ fn p10_two_megabytes_are_filled_by_traffic_and_nothing_is_lost() {
         "full at {at_full:?}; {} connects, {} commits failed",
         seen.connected, metrics["commit_failures"]
     ));
-    assert_eq!(seen.connected, 1, "the link stayed");
+    assert_eq!(metrics["commit_failures"], 0);
+    // mosquitto goes over our receive maximum now and then, and is told so once (ADR 9).
+    assert!(seen.connected <= 2, "the link stayed");
     arrived(&broker, &observer, &seen.accepted);
 }
 
