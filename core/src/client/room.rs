@@ -12,6 +12,8 @@ use crate::wire::packet::Packet;
 
 /// How often room is looked for during a shortage.
 const RETRY_MS: i64 = 1_000;
+/// Rows that retention removes in a turn during a shortage: at most so many pages of the log.
+const SHORT_ROWS: usize = 32;
 /// A place in an index somewhere in the middle.
 const KEY_COST: u64 = 4_096;
 
@@ -26,6 +28,8 @@ pub(super) struct Intake {
     told: Option<NoRoom>,
     /// When to look again.
     retry_at: Option<i64>,
+    /// More is to be removed in the next turn.
+    more_at: Option<i64>,
 }
 
 impl Intake {
@@ -34,8 +38,18 @@ impl Intake {
         Self { why: full.then_some(NoRoom::Disk), retry_at: None, ..self }
     }
 
-    pub(super) const fn timeout(&self) -> Option<i64> {
-        self.retry_at
+    pub(super) fn timeout(&self) -> Option<i64> {
+        [self.retry_at, self.more_at].into_iter().flatten().min()
+    }
+
+    /// How many rows retention may remove in this turn: a page that becomes free is written to the log once more.
+    pub(super) const fn retention_rows(&self, most: usize) -> usize {
+        if self.is_short() { SHORT_ROWS } else { most }
+    }
+
+    /// During a shortage the rest follows at once, in turns of their own.
+    pub(super) fn go_on(&mut self, more: bool, now: Now) {
+        self.more_at = (more && self.is_short()).then_some(now.mono_ms);
     }
 
     pub(super) const fn storage(&self) -> Storage {
@@ -68,6 +82,7 @@ fn admits(input: &TurnInput) -> bool {
 impl Engine {
     /// Before anything else of the turn: measuring touches the log.
     pub(super) fn measure_room(&mut self, inputs: &[TurnInput], now: Now) -> Result<(), StoreError> {
+        self.intake.more_at = None;
         if self.intake.is_short() {
             let at = *self.intake.retry_at.get_or_insert(now.mono_ms + RETRY_MS);
             if now.mono_ms < at {

@@ -340,8 +340,10 @@ impl Engine {
         }
         let longest_ms = i64::try_from(self.options.retention.as_millis()).unwrap_or(i64::MAX);
         let over = wanted.then_some(Removed { messages: RETENTION_ROWS as u64, bytes: 0 });
-        let removed = self.store.retain(now.wall_ms, longest_ms, over, RETENTION_ROWS)?;
-        let more = removed.messages as usize >= RETENTION_ROWS;
+        let rows = self.intake.retention_rows(RETENTION_ROWS);
+        let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;
+        let more = removed.messages as usize >= rows;
+        self.intake.go_on(more, now);
         self.retention_at = if more { now.mono_ms } else { now.mono_ms + RETENTION_EVERY_MS };
         let hot = self.session.hot_mut();
         hot.inbox_messages = hot.inbox_messages.saturating_sub(removed.messages);

