@@ -6,6 +6,7 @@ mod command;
 mod consumer;
 mod driver;
 mod fanout;
+mod mend;
 mod outgoing;
 mod reading;
 mod recover;

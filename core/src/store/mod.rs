@@ -9,8 +9,10 @@
 
 mod batch;
 mod boot;
+mod checkup;
 mod codec;
 mod consumers;
+mod damage;
 mod error;
 mod gaps;
 mod idem;
@@ -26,6 +28,7 @@ mod overflow;
 pub mod reader;
 mod retained;
 mod retention;
+mod salvage;
 mod session_row;
 mod topics;
 mod waiting;
@@ -35,9 +38,11 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use checkup::{Checkup, Finding, Sizes, repair};
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
+pub use damage::{SetAside, settle_damage};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
 pub use gaps::MAX_GAPS;
@@ -52,6 +57,7 @@ pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
+pub use salvage::Saved;
 pub use waiting::Need;
 
 use crate::model::options::Durability;

@@ -5,11 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::Store;
 use super::boot::settle_boot;
 use super::consumers::{Consumers, encode_filters};
+use super::damage::{finish, is_emptied, lost_database};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
@@ -59,11 +61,35 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_or_make(options, true)
+    }
+
+    /// Like `open`, but never makes a store: one that has vanished while it was driven must not be followed by an empty
+    /// one in silence.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open_existing(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_or_make(options, false)
+    }
+
+    fn open_or_make(options: &StoreOptions<'_>, make: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         inspect(&path)?;
+        if is_emptied(&path) {
+            return Err(OpenError::StoreCorrupt { path, detail: "its file is empty".to_owned() });
+        }
         let lock = DriverLock::take(&path)?;
+        finish(&path, options)?;
         // Only now nobody else can be making it.
         if is_new(&path)? {
+            if !make {
+                return Err(vanished(&path));
+            }
+            if lost_database(&path) {
+                let detail = "its file has vanished, but its log is there; put it back, or move the log away";
+                return Err(unavailable(&path, detail.to_owned()));
+            }
             create(&path, options)?;
         }
         let connection = connect(&path)?;
@@ -85,7 +111,7 @@ impl Store {
         let Self { connection, path, durability, lock, .. } = self;
         drop(connection);
         if is_new(&path)? {
-            return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
+            return Err(vanished(&path));
         }
         inspect(&path)?;
         let connection = connect(&path)?;
@@ -119,7 +145,10 @@ impl Store {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
             let indexed = read_indexed(&connection)?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
+            let session = read_session(&connection)?;
+            let consumers = Consumers::load(&connection)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            Ok((hot, session, consumers, any_released, indexed))
         };
         let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
@@ -156,6 +185,10 @@ pub(super) fn unavailable(path: &Path, detail: String) -> OpenError {
     OpenError::StoreUnavailable { path: path.to_owned(), detail }
 }
 
+fn vanished(path: &Path) -> OpenError {
+    unavailable(path, "its file has vanished; put it back".to_owned())
+}
+
 pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
     OpenError::NotAStore { path: path.to_owned(), what: what.to_owned() }
 }
@@ -186,7 +219,7 @@ pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Refuses what is not ours or cannot be written, without touching it.
-fn inspect(path: &Path) -> Result<(), OpenError> {
+pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
     if let Some(folder) = path.parent()
         && fs::metadata(folder).is_ok_and(|found| found.permissions().readonly())
     {
@@ -221,15 +254,7 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     if found.len() < SMALLEST_PAGE {
         return Err(not_a_store(path, NOT_SQLITE));
     }
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
-            b'\\' if cfg!(windows) => uri.push('/'),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
+    let uri = file_uri(path) + "?immutable=1";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let read = || -> rusqlite::Result<(u32, u32)> {
         let connection = Connection::open_with_flags(&uri, flags)?;
@@ -246,6 +271,19 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
+}
+
+/// For SQLite's options behind it.
+pub(super) fn file_uri(path: &Path) -> String {
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
 }
 
 /// What `recognise` saw may be outdated, and without locks is not certain.
@@ -275,28 +313,37 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes the store under another name and renames it when it is whole: a kill in between leaves nothing half made.
 fn create(path: &Path, options: &StoreOptions<'_>) -> Result<(), OpenError> {
     check_sqlite(path)?;
+    put_in_place(path, |fresh| fill(fresh, options))
+}
+
+/// Makes a store under another name and renames it when it is whole: a kill in between leaves nothing half made.
+pub(super) fn put_in_place<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, OpenError> {
     let fresh = beside(path, "-new");
     let leftovers = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&fresh, suffix));
     let clear = || leftovers.iter().for_each(|file| drop(fs::remove_file(file)));
     clear();
-    let made = fill(&fresh, options).map_err(|error| error.at_open(path)).and_then(|()| {
+    let made = make(&fresh).map_err(|error| error.at_open(path)).and_then(|made| {
         let system = |error: io::Error| unavailable(path, format!("it cannot be made: {error}"));
         fs::rename(&fresh, path).map_err(system)?;
-        // The name must survive a power cut too.
-        #[cfg(unix)]
-        if let Some(folder) = path.parent() {
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
-        }
-        Ok(())
+        sync_folder(path).map_err(system)?;
+        Ok(made)
     });
     clear();
     made
 }
 
-fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
+/// Names of files must survive a power cut too.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+pub(super) fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|_| StoreError::new(StoreErrorKind::Other, "the system has no randomness"))?;
     let (store_id, name) = random.split_at(16);
@@ -335,12 +382,14 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
 }
 
 /// Opens the writing connection of an existing store and brings its schema up to date.
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Until it is known to be whole, a damaged file and its log stay as they are.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         match connection.is_readonly("main")? {
             true => Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only")),
             false => Ok(connection),
@@ -361,7 +410,7 @@ fn raise(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
     Ok(turn.commit()?)
 }
 
-fn pragmas(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn pragmas(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
