@@ -127,7 +127,7 @@ pub(super) fn was_ours(path: &Path) -> bool {
     }
     let pages = file.metadata().map_or(0, |found| found.len() / PAGE);
     if pages == 0 {
-        return head.starts_with(MAGIC) || head[..read].iter().all(|byte| *byte == 0);
+        return MAGIC.starts_with(&head[..read.min(MAGIC.len())]) || head[..read].iter().all(|byte| *byte == 0);
     }
     let (mut plain, mut seen) = (0, 0);
     let stride = (pages / SAMPLED).max(1);

@@ -12,6 +12,7 @@ mod boot;
 mod checkup;
 mod codec;
 mod consumers;
+mod copying;
 mod damage;
 mod error;
 mod gaps;

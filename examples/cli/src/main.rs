@@ -8,6 +8,7 @@ mod cancel;
 mod config;
 mod consume;
 mod demo;
+mod doctor;
 mod exit;
 mod lines;
 mod notes;
@@ -74,6 +75,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             }
         },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Doctor(args) => doctor::run(&common, &args),
         Command::Last(args) => offline::last(&common, &args),
         Command::History(args) => offline::history(&common, &args),
         Command::Gaps(args) => offline::gaps(&common, &args),
