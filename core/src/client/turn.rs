@@ -365,7 +365,7 @@ impl Engine {
         }
         self.watch_inbox(now)?;
         // What a reader keeps in the log, no deletion makes room for.
-        let wanted = self.session.wants_room() && !self.intake.is_held_by_reader();
+        let wanted = (self.session.wants_room() || self.intake.is_refusing()) && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
