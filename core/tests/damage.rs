@@ -176,10 +176,12 @@ fn p10_seeded_damage_of_pages_saves_what_an_independent_read_finds() {
             assert_saved(&folder, &bytes, None, old_id);
         }
         let topics = numbers(&path, "SELECT count(*) FROM topic").first() == Some(&7);
-        // Only the log of the first open may have changed rows: there was none.
-        assert_eq!(numbers(&path, "SELECT id FROM outbox"), outbox, "seed {seed}");
+        // More, where the schema could not be read but was known.
+        let saved = numbers(&path, "SELECT id FROM outbox");
+        assert!(outbox.is_subset(&saved), "seed {seed}: lost {:?}", outbox.difference(&saved));
         if topics {
-            assert_eq!(numbers(&path, "SELECT seq FROM inbox"), inbox, "seed {seed}");
+            let saved = numbers(&path, "SELECT seq FROM inbox");
+            assert!(inbox.is_subset(&saved), "seed {seed}: lost {:?}", inbox.difference(&saved));
         }
     }
 }
