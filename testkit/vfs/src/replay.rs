@@ -20,8 +20,8 @@ const SECTOR: usize = 512;
 pub struct Image {
     /// So many operations of the log had been done.
     pub moment: usize,
-    /// Changes that no sync had made certain.
-    pub unsynced: usize,
+    /// How many changes no sync had made certain, by name of the file.
+    pub unsynced: BTreeMap<String, usize>,
     /// Those of them that were lost, in whole or in part.
     pub lost: usize,
     /// The files, by name.
@@ -151,11 +151,11 @@ impl Iterator for Images<'_> {
             self.done += 1;
         }
         let luck = self.luck();
-        let mut image = Image { moment, unsynced: 0, lost: 0, files: BTreeMap::new() };
+        let mut image = Image { moment, unsynced: BTreeMap::new(), lost: 0, files: BTreeMap::new() };
         for (name, leads_to) in &self.names {
             if let Some(Some(file)) = self.rng.choice(leads_to) {
                 let bytes = match self.files.get(file) {
-                    Some(content) => content.after(luck, &mut self.rng, &mut image),
+                    Some(content) => content.after(luck, &mut self.rng, name, &mut image),
                     None => Vec::new(),
                 };
                 image.files.insert((*name).to_owned(), bytes);
@@ -177,7 +177,7 @@ impl Content<'_> {
         }
     }
 
-    fn after(&self, luck: Luck, rng: &mut Rng, image: &mut Image) -> Vec<u8> {
+    fn after(&self, luck: Luck, rng: &mut Rng, name: &str, image: &mut Image) -> Vec<u8> {
         let mut bytes = self.certain.clone();
         for (moment, change, standing) in &self.changes {
             if *standing == Standing::Synced {
@@ -197,7 +197,7 @@ impl Content<'_> {
                 whole &= kept;
                 kept
             });
-            image.unsynced += 1;
+            *image.unsynced.entry(name.to_owned()).or_default() += 1;
             image.lost += usize::from(!whole);
         }
         bytes
