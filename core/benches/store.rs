@@ -12,7 +12,7 @@ use homing::internals::rows::{InboxRow, OutboxRow, Outcome};
 use homing::internals::writes::Write;
 use homing::store::reader::Reader;
 use homing::store::{Store, StoreOptions};
-use homing::{Durability, QoS, TopicName};
+use homing::{Durability, IfUnsupported, QoS, TopicName};
 
 const BEST_OF: usize = 3;
 
@@ -38,7 +38,8 @@ fn outgoing(id: u64, topic: &TopicName, payload: &Bytes, qos: QoS) -> Write {
         retain: false,
         expires_ms: None,
         maybe_dup: false,
-        downgrade: false,
+        if_unsupported: IfUnsupported::Refuse,
+        supersede: None,
     })
 }
 

@@ -112,7 +112,7 @@ pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
 };
 pub use model::message::{
-    IfUnsupported, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
+    IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
 pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
 pub use model::reason::ReasonCode;

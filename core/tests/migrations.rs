@@ -19,7 +19,9 @@ fn schema_file(version: u32) -> PathBuf {
 /// The statements that make a store's tables and indexes, in a fixed order.
 fn schema(path: &Path) -> String {
     let raw = Connection::open(path).unwrap();
-    let mut statement = raw.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let mut statement = raw
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        .unwrap();
     let all: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     all.join(";\n\n") + ";\n"
 }

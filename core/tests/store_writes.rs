@@ -10,7 +10,7 @@ use homing::internals::rows::{Hot, OpenGap, Outcome, ReceivedQos2, SubscriptionR
 use homing::internals::writes::Write;
 use homing::store::Store;
 use homing::store::reader::Reader;
-use homing::{Fate, GapCause, Properties, QoS, ReasonCode, RetainHandling, Subscription};
+use homing::{Fate, GapCause, IfUnsupported, Properties, QoS, ReasonCode, RetainHandling, Subscription};
 use store_common::*;
 use tempfile::TempDir;
 
@@ -69,7 +69,8 @@ fn prepared(folder: &TempDir) -> (Store, Hot) {
 /// One of each, all of which change something visible.
 fn every_write(store: &Store) -> Vec<Write> {
     let mut row = outbox_row(6, QoS::AtMostOnce);
-    (row.retain, row.downgrade, row.maybe_dup, row.payload) = (true, true, true, Bytes::new());
+    (row.retain, row.if_unsupported, row.maybe_dup) = (true, IfUnsupported::Downgrade, true);
+    (row.payload, row.supersede) = (Bytes::new(), Some("light".to_owned()));
     row.props = Some(Box::new(props()));
     let mut wish = Subscription::new(filter("$share/g/a/+"), QoS::ExactlyOnce);
     (wish.retain_as_published, wish.retain_handling) = (true, RetainHandling::Never);

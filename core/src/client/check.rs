@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::message::{IfUnsupported, Properties, Publish, Subscription};
+use crate::model::message::{Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
 use crate::model::rows::OutboxRow;
 use crate::model::topic::MAX_STRING_BYTES;
@@ -71,7 +71,8 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         retain: message.retain,
         expires_ms: ttl,
         maybe_dup: false,
-        downgrade: message.if_unsupported == IfUnsupported::Downgrade,
+        if_unsupported: message.if_unsupported,
+        supersede: message.supersede,
     })
 }
 

@@ -29,6 +29,14 @@ pub enum Fate {
     Refused(ReasonCode),
     /// Its time to live ran out before it was sent.
     Expired,
+    /// Set aside, for the broker cannot take it; it may go out later, under the id that `Superseded` then names.
+    Parked(ReasonCode),
+    /// This newer message took its place before it was sent.
+    Superseded(MessageId),
+    /// The app took it back before it was sent.
+    Cancelled,
+    /// The outbox was at its limit, and the policy chose this one.
+    Dropped,
     /// Finished, but nothing proves how.
     Unknown,
     /// So old that its record has been pruned.
@@ -125,8 +133,16 @@ pub enum GapCause {
     SessionLost,
     /// A message was larger than our maximum.
     TooLarge,
-    /// The inbox was full and QoS 0 messages were dropped.
-    InboxFull,
+    /// QoS 0 messages were dropped because there was no room for them.
+    Qos0Dropped,
+    /// The inbox was at its limit, and the oldest messages had to go before every consumer was done with them.
+    InboxOverflow,
+    /// We were away for longer than the broker keeps messages.
+    PossiblyDropped,
+    /// The store is a copy of an earlier state: a backup that was restored, or a clone.
+    Restored,
+    /// The store's file was damaged, and not all of it could be read.
+    StoreDamaged,
 }
 
 impl GapCause {
@@ -135,12 +151,25 @@ impl GapCause {
         match self {
             Self::SessionLost => "session_lost",
             Self::TooLarge => "too_large",
-            Self::InboxFull => "inbox_full",
+            Self::Qos0Dropped => "qos0_dropped",
+            Self::InboxOverflow => "inbox_overflow",
+            Self::PossiblyDropped => "possibly_dropped",
+            Self::Restored => "restored",
+            Self::StoreDamaged => "store_damaged",
         }
     }
     /// The cause of a word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::SessionLost, Self::TooLarge, Self::InboxFull].into_iter().find(|cause| cause.as_str() == word)
+        let all = [
+            Self::SessionLost,
+            Self::TooLarge,
+            Self::Qos0Dropped,
+            Self::InboxOverflow,
+            Self::PossiblyDropped,
+            Self::Restored,
+            Self::StoreDamaged,
+        ];
+        all.into_iter().find(|cause| cause.as_str() == word)
     }
 }
 

@@ -135,6 +135,19 @@ pub enum IfUnsupported {
     Refuse,
     /// It is sent with the highest QoS the broker takes, or without the retain flag; the verdict says `downgraded`.
     Downgrade,
+    /// It is set aside (`Fate::Parked`) until a broker takes it.
+    Park,
+}
+
+/// Which of the two queues a message stands in. Each keeps its own order (P5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
+pub enum Lane {
+    /// In publish order (default).
+    #[default]
+    Normal,
+    /// Before every normal message that was not sent yet.
+    Urgent,
 }
 
 /// A message to publish.
@@ -154,6 +167,13 @@ pub struct Publish {
     pub ttl: Option<Duration>,
     /// What to do when the broker does not support its QoS or retain flag.
     pub if_unsupported: IfUnsupported,
+    /// Which queue.
+    pub lane: Lane,
+    /// A later message with the same key takes the place of this one while it waits: `Fate::Superseded`. 1 to 255 bytes.
+    pub supersede: Option<String>,
+    /// Handing in the same key again within 7 days stores nothing and gives the id of the first message. 1 to 255 bytes.
+    /// Each key costs a row of its own: for what must not be ordered twice, not for every reading.
+    pub idempotency: Option<String>,
     /// MQTT 5 properties.
     pub properties: Properties,
 }
@@ -168,6 +188,9 @@ impl Publish {
             retain: false,
             ttl: None,
             if_unsupported: IfUnsupported::default(),
+            lane: Lane::default(),
+            supersede: None,
+            idempotency: None,
             properties: Properties::default(),
         }
     }
@@ -187,6 +210,24 @@ impl Publish {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+    /// In this queue.
+    #[must_use]
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+    /// Taking the place of waiting messages with the same key.
+    #[must_use]
+    pub fn supersede(mut self, key: impl Into<String>) -> Self {
+        self.supersede = Some(key.into());
+        self
+    }
+    /// Accepted once, however often it is handed in with this key.
+    #[must_use]
+    pub fn idempotency(mut self, key: impl Into<String>) -> Self {
+        self.idempotency = Some(key.into());
         self
     }
     /// With MQTT 5 properties.

@@ -5,12 +5,17 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::event::GapCause;
-use super::message::{Properties, QoS, Subscription};
+use super::message::{IfUnsupported, Properties, QoS, Subscription};
 use super::reason::ReasonCode;
 use super::topic::{TopicFilter, TopicName};
 
 /// Bits of an outgoing id below the lane: `id = lane << 52 | ord` fits a JSON number.
 pub const LANE_SHIFT: u32 = 52;
+
+/// The id of an ordinal of a lane.
+pub const fn join_id(lane: usize, ord: u64) -> u64 {
+    (lane as u64) << LANE_SHIFT | ord
+}
 
 /// Lane and ordinal of an outgoing id.
 pub const fn split_id(id: u64) -> (usize, u64) {
@@ -36,8 +41,10 @@ pub struct OutboxRow {
     pub expires_ms: Option<i64>,
     /// Sent in a session that was lost: may arrive twice, and is never expired or cancelled.
     pub maybe_dup: bool,
-    /// Send with a lower QoS or unretained if the broker cannot.
-    pub downgrade: bool,
+    /// What to do if the broker cannot take its QoS or retain flag.
+    pub if_unsupported: IfUnsupported,
+    /// A newer message with the same key takes its place while it waits.
+    pub supersede: Option<String>,
 }
 
 impl OutboxRow {
@@ -132,6 +139,12 @@ pub enum Outcome {
     Refused(ReasonCode),
     /// Time to live over.
     Expired,
+    /// A newer message took its place: its id.
+    Superseded(u64),
+    /// Taken back by the app.
+    Cancelled,
+    /// Dropped at the outbox's limit.
+    Dropped,
     /// Finished without proof.
     Unknown,
 }

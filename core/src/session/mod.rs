@@ -79,7 +79,7 @@ impl Session {
     /// Rebuilds a session from its rows. `seed` makes its randomness repeatable.
     pub fn new(options: Arc<Options>, restored: Restored, seed: u64) -> Self {
         let backoff = backoff::Backoff::new(options.retry.0, options.retry.1);
-        let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::InboxFull);
+        let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::Qos0Dropped);
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
@@ -268,7 +268,7 @@ impl Session {
         }
         self.conn.blocked = false;
         for (filter, (from_ms, after_seq)) in std::mem::take(&mut self.dropped) {
-            let (filters, cause, to_ms) = (vec![filter.clone()], GapCause::InboxFull, now.wall_ms);
+            let (filters, cause, to_ms) = (vec![filter.clone()], GapCause::Qos0Dropped, now.wall_ms);
             fx.writes.push(Write::GapClose { filter, to_ms });
             fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq }));
         }

@@ -173,7 +173,7 @@ impl Session {
         let (from_ms, after_seq) = (now.wall_ms, self.hot.next_seq - 1);
         if !self.dropped.contains_key(&filter) {
             self.dropped.insert(filter.clone(), (from_ms, after_seq));
-            fx.writes.push(Write::GapOpen { filter, cause: GapCause::InboxFull, from_ms, after_seq });
+            fx.writes.push(Write::GapOpen { filter, cause: GapCause::Qos0Dropped, from_ms, after_seq });
         }
     }
 

@@ -7,16 +7,20 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use crate::model::message::{Properties, QoS};
-use crate::model::rows::{OutboxRow, props_size};
+use crate::model::message::{IfUnsupported, Properties, QoS};
+use crate::model::rows::{InboxRow, OutboxRow, props_size};
 use crate::model::topic::TopicName;
 
 const QOS: i64 = 3;
 const RETAIN: i64 = 4;
-/// Outbox: downgrade. Inbox: dup.
-const THIRD: i64 = 8;
-/// Outbox: maybe_dup.
+/// Inbox.
+const DUP: i64 = 8;
+/// Outbox.
+const DOWNGRADE: i64 = 8;
+/// Outbox.
 pub(super) const MAYBE_DUP: i64 = 16;
+/// Outbox.
+const PARK: i64 = 32;
 
 /// The version stands first, so that a store written today is read by whatever comes.
 #[derive(Serialize, Deserialize)]
@@ -29,18 +33,32 @@ pub(super) const fn int(value: u64) -> i64 {
     value.cast_signed()
 }
 
-pub(super) fn flags(qos: QoS, retain: bool, third: bool, maybe_dup: bool) -> i64 {
-    i64::from(qos.number())
-        | if retain { RETAIN } else { 0 }
-        | if third { THIRD } else { 0 }
-        | if maybe_dup { MAYBE_DUP } else { 0 }
+pub(super) fn outbox_flags(row: &OutboxRow) -> i64 {
+    let policy = match row.if_unsupported {
+        IfUnsupported::Refuse => 0,
+        IfUnsupported::Downgrade => DOWNGRADE,
+        IfUnsupported::Park => PARK,
+    };
+    i64::from(row.qos.number()) | bit(row.retain, RETAIN) | policy | bit(row.maybe_dup, MAYBE_DUP)
+}
+
+pub(super) fn inbox_flags(row: &InboxRow) -> i64 {
+    i64::from(row.qos.number()) | bit(row.retain, RETAIN) | bit(row.dup, DUP)
+}
+
+const fn bit(set: bool, bit: i64) -> i64 {
+    if set { bit } else { 0 }
 }
 
 /// The parts of a flags column.
 pub(super) struct Flags {
     pub(super) qos: QoS,
     pub(super) retain: bool,
-    pub(super) third: bool,
+    /// Inbox.
+    pub(super) dup: bool,
+    /// Outbox.
+    pub(super) if_unsupported: IfUnsupported,
+    /// Outbox.
     pub(super) maybe_dup: bool,
 }
 
@@ -50,7 +68,12 @@ impl Flags {
         Ok(Self {
             qos: QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?,
             retain: bits & RETAIN != 0,
-            third: bits & THIRD != 0,
+            dup: bits & DUP != 0,
+            if_unsupported: match bits & (DOWNGRADE | PARK) {
+                0 => IfUnsupported::Refuse,
+                DOWNGRADE => IfUnsupported::Downgrade,
+                _ => IfUnsupported::Park,
+            },
             maybe_dup: bits & MAYBE_DUP != 0,
         })
     }
@@ -97,7 +120,7 @@ pub(super) fn read_size(row: &Row<'_>, bytes: usize, props: usize) -> Result<u64
     Ok(read_u64(row, bytes)? + props as u64)
 }
 
-/// Columns: id, topic, payload, props, flags, expires_ms. `last` spares the copy when topics repeat.
+/// Columns: id, topic, payload, props, flags, expires_ms, supersede. `last` spares the copy when topics repeat.
 pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result<OutboxRow, StoreError> {
     let text = read_text(row, 1, "topic")?;
     let topic = match last {
@@ -114,6 +137,7 @@ pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result
         retain: flags.retain,
         expires_ms: row.get(5)?,
         maybe_dup: flags.maybe_dup,
-        downgrade: flags.third,
+        if_unsupported: flags.if_unsupported,
+        supersede: row.get(6)?,
     })
 }

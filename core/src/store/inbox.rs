@@ -1,7 +1,7 @@
 //! Received messages, and the QoS 2 packet identifiers that the broker may still use for them.
 
 use super::Store;
-use super::codec::{encode_props, flags, int};
+use super::codec::{encode_props, inbox_flags, int};
 use super::error::StoreError;
 use super::writer::Qos2;
 use crate::model::rows::ReceivedQos2;
@@ -14,7 +14,7 @@ impl Store {
             columns.put(topics.number(connection, &row.topic)?)?;
             columns.put(&row.payload[..])?;
             columns.put(encode_props(row.props.as_deref())?)?;
-            columns.put(flags(row.qos, row.retain, row.dup, false))?;
+            columns.put(inbox_flags(row))?;
             Ok(columns.put(row.received_ms)?)
         })?;
         staged.inbox.clear();

@@ -11,7 +11,8 @@ pub const APPLICATION_ID: u32 = 0x484f_4d47;
 /// The schema version that this build writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/001_heart.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/001_heart.sql"), include_str!("../../migrations/002_product.sql")];
 
 /// Brings a store of version `found` up to date. Must run inside a transaction.
 pub(super) fn upgrade(connection: &Connection, found: u32) -> Result<(), StoreError> {

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Store;
-use super::codec::{Flags, MAYBE_DUP, encode_props, flags, int, read_outbox, read_size, read_u64};
+use super::codec::{Flags, MAYBE_DUP, encode_props, int, outbox_flags, read_outbox, read_size, read_u64};
 use super::error::StoreError;
 use super::writer::{NewRow, VerdictRow};
 use crate::model::event::Fate;
+use crate::model::message::{MessageId, StoreId};
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, split_id};
 
@@ -39,8 +40,8 @@ impl Store {
             }
             Err(_) => staged.finished.push(id),
         }
-        if let Some((outcome, detail)) = verdict.and_then(encode_outcome) {
-            staged.verdicts.push(VerdictRow { id, outcome, detail, at_ms });
+        if let Some((outcome, detail, other_id)) = verdict.and_then(encode_outcome) {
+            staged.verdicts.push(VerdictRow { id, outcome, detail, at_ms, other_id });
         }
     }
 
@@ -52,8 +53,9 @@ impl Store {
             columns.put(row.topic.as_str())?;
             columns.put(&row.payload[..])?;
             columns.put(encode_props(row.props.as_deref())?)?;
-            columns.put(flags(row.qos, row.retain, row.downgrade, row.maybe_dup))?;
-            Ok(columns.put(row.expires_ms)?)
+            columns.put(outbox_flags(row))?;
+            columns.put(row.expires_ms)?;
+            Ok(columns.put(row.supersede.as_deref())?)
         })?;
         self.any_released |= !staged.released.is_empty();
         self.inserts.released.run(connection, &staged.released, |columns, (id, release)| {
@@ -78,7 +80,8 @@ impl Store {
             columns.put(int(verdict.id))?;
             columns.put(verdict.outcome)?;
             columns.put(verdict.detail)?;
-            Ok(columns.put(verdict.at_ms)?)
+            columns.put(verdict.at_ms)?;
+            Ok(columns.put(verdict.other_id.map(int))?)
         })?;
         if let Some(count) = &mut self.verdicts {
             *count += staged.verdicts.len() as u64;
@@ -183,7 +186,7 @@ impl Store {
     ) -> Result<(Vec<OutboxRow>, bool), StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, topic, payload, props, flags, expires_ms FROM outbox
+                "SELECT id, topic, payload, props, flags, expires_ms, supersede FROM outbox
                  WHERE id > ?1 AND id <= ?2 ORDER BY id",
             )?;
             let mut rows = statement.query([int(after), int(through)])?;
@@ -251,7 +254,8 @@ impl Store {
     /// The store's.
     pub fn fate(&mut self, id: u64) -> Result<Option<Fate>, StoreError> {
         let hot = self.hot;
-        self.read(|connection| fate(connection, &hot, id))
+        let store = StoreId(self.session.store_id);
+        self.read(|connection| fate(connection, store, &hot, id))
     }
 
     /// Runs a read that sees this turn's writes.
@@ -263,7 +267,7 @@ impl Store {
 }
 
 /// P9, by rows and counters of one moment.
-pub(super) fn fate(connection: &Connection, hot: &Hot, id: u64) -> Result<Option<Fate>, StoreError> {
+pub(super) fn fate(connection: &Connection, store: StoreId, hot: &Hot, id: u64) -> Result<Option<Fate>, StoreError> {
     let (lane, ord) = split_id(id);
     let Some(lane) = hot.lanes.get(lane).filter(|lane| ord > 0 && ord < lane.next_ord) else {
         return Ok(None);
@@ -271,12 +275,14 @@ pub(super) fn fate(connection: &Connection, hot: &Hot, id: u64) -> Result<Option
     if connection.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?.exists([int(id)])? {
         return Ok(Some(if hot.is_in_flight(id) { Fate::InFlight } else { Fate::Waiting }));
     }
-    let verdict: Option<(u8, u8)> = connection
-        .prepare_cached("SELECT outcome, detail FROM verdict WHERE id = ?1")?
-        .query_row([int(id)], |row| Ok((row.get(0)?, row.get(1)?)))
+    let verdict: Option<(u8, u8, Option<i64>)> = connection
+        .prepare_cached("SELECT outcome, detail, other_id FROM verdict WHERE id = ?1")?
+        .query_row([int(id)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     match verdict {
-        Some((outcome, detail)) => decode_outcome(outcome, detail).map(Some),
+        Some((outcome, detail, other)) => {
+            decode_outcome(store, outcome, detail, other.map(i64::cast_unsigned)).map(Some)
+        }
         None if ord >= lane.verdict_floor => Ok(Some(Fate::DELIVERED)),
         None => Ok(Some(Fate::Forgotten)),
     }
@@ -293,22 +299,29 @@ const DELIVERED: u8 = 2;
 const REFUSED: u8 = 3;
 const EXPIRED: u8 = 4;
 const UNKNOWN: u8 = 5;
+const SUPERSEDED: u8 = 6;
+const CANCELLED: u8 = 7;
+const DROPPED: u8 = 8;
 
-/// None: delivered, nothing to remark, which needs no row.
-fn encode_outcome(outcome: Outcome) -> Option<(u8, u8)> {
-    Some(match outcome {
+/// Outcome, detail and the id of another message. None: delivered, nothing to remark, which needs no row.
+fn encode_outcome(outcome: Outcome) -> Option<(u8, u8, Option<u64>)> {
+    let (outcome, detail) = match outcome {
+        Outcome::Superseded(by) => return Some((SUPERSEDED, 0, Some(by))),
+        Outcome::Cancelled => (CANCELLED, 0),
+        Outcome::Dropped => (DROPPED, 0),
         Outcome::Sent => (SENT, 0),
         Outcome::Delivered { maybe_twice, maybe_lost, downgraded } => {
             let marks = u8::from(maybe_twice) | u8::from(maybe_lost) << 1 | u8::from(downgraded) << 2;
-            return (marks != 0).then_some((DELIVERED, marks));
+            return (marks != 0).then_some((DELIVERED, marks, None));
         }
         Outcome::Refused(reason) => (REFUSED, reason.code()),
         Outcome::Expired => (EXPIRED, 0),
         Outcome::Unknown => (UNKNOWN, 0),
-    })
+    };
+    Some((outcome, detail, None))
 }
 
-fn decode_outcome(outcome: u8, detail: u8) -> Result<Fate, StoreError> {
+fn decode_outcome(store: StoreId, outcome: u8, detail: u8, other: Option<u64>) -> Result<Fate, StoreError> {
     Ok(match outcome {
         SENT => Fate::Sent,
         DELIVERED => {
@@ -317,6 +330,9 @@ fn decode_outcome(outcome: u8, detail: u8) -> Result<Fate, StoreError> {
         REFUSED => Fate::Refused(ReasonCode::from(detail)),
         EXPIRED => Fate::Expired,
         UNKNOWN => Fate::Unknown,
+        SUPERSEDED => Fate::Superseded(MessageId::new(store, other.ok_or_else(|| StoreError::corrupt("verdict"))?)),
+        CANCELLED => Fate::Cancelled,
+        DROPPED => Fate::Dropped,
         _ => return Err(StoreError::corrupt("verdict")),
     })
 }

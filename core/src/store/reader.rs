@@ -166,7 +166,8 @@ impl Reader {
         if id.store() != self.store {
             return Ok(Fate::OtherStore);
         }
-        let found = self.read(|Inner { connection, .. }| fate(connection, &read_hot(connection)?, id.number()))?;
+        let found =
+            self.read(|Inner { connection, .. }| fate(connection, self.store, &read_hot(connection)?, id.number()))?;
         found.ok_or(Error::NoSuchMessage { n: id.number() })
     }
 
@@ -274,7 +275,7 @@ impl Reader {
                     payload: read_payload(row, 2)?,
                     qos: flags.qos,
                     retained: flags.retain,
-                    dup: flags.third,
+                    dup: flags.dup,
                     received_ms: row.get(5)?,
                     properties: read_props(row, 3)?.map_or_else(Default::default, |props| *props),
                 });

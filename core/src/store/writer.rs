@@ -18,6 +18,7 @@ pub(super) struct VerdictRow {
     pub(super) outcome: u8,
     pub(super) detail: u8,
     pub(super) at_ms: i64,
+    pub(super) other_id: Option<u64>,
 }
 
 /// A message published in this turn.
@@ -71,9 +72,9 @@ pub(super) struct Inserts {
 impl Inserts {
     pub(super) fn new() -> Self {
         Self {
-            outbox: Insert::new("INSERT INTO outbox (id, topic, payload, props, flags, expires_ms)", 6),
+            outbox: Insert::new("INSERT INTO outbox (id, topic, payload, props, flags, expires_ms, supersede)", 7),
             released: Insert::new("INSERT OR IGNORE INTO released (id, ord)", 2),
-            verdict: Insert::new("INSERT OR REPLACE INTO verdict (id, outcome, detail, at_ms)", 4),
+            verdict: Insert::new("INSERT OR REPLACE INTO verdict (id, outcome, detail, at_ms, other_id)", 5),
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
             qos2: Insert::new("INSERT OR REPLACE INTO received_qos2 (pid, content, completed)", 3),
             marks: Insert::new("INSERT OR IGNORE INTO consumer_done (name, seq)", 2),

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use homing::internals::rows::{InboxRow, OutboxRow};
 use homing::store::{Store, StoreOptions};
-use homing::{Durability, QoS, TopicFilter, TopicName};
+use homing::{Durability, IfUnsupported, QoS, TopicFilter, TopicName};
 use tempfile::TempDir;
 
 pub(crate) fn path(folder: &TempDir) -> std::path::PathBuf {
@@ -44,7 +44,8 @@ pub(crate) fn outbox_row(id: u64, qos: QoS) -> OutboxRow {
         retain: false,
         expires_ms: None,
         maybe_dup: false,
-        downgrade: false,
+        if_unsupported: IfUnsupported::Refuse,
+        supersede: None,
     }
 }
 

@@ -52,6 +52,9 @@ pub(crate) struct Verdict {
     pub(crate) outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The message that took its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     maybe_twice: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -62,8 +65,15 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     pub(crate) fn new(id: u64, fate: &Fate) -> Self {
-        let plain =
-            |outcome| Self { id, outcome, reason: None, maybe_twice: false, maybe_lost: false, downgraded: false };
+        let plain = |outcome| Self {
+            id,
+            outcome,
+            reason: None,
+            by: None,
+            maybe_twice: false,
+            maybe_lost: false,
+            downgraded: false,
+        };
         match fate {
             Fate::Waiting => plain("waiting"),
             Fate::InFlight => plain("in_flight"),
@@ -76,6 +86,10 @@ impl Verdict {
             },
             Fate::Refused(reason) => Self { reason: Some(reason.to_string()), ..plain("refused") },
             Fate::Expired => plain("expired"),
+            Fate::Parked(reason) => Self { reason: Some(reason.to_string()), ..plain("parked") },
+            Fate::Superseded(by) => Self { by: Some(by.number()), ..plain("superseded") },
+            Fate::Cancelled => plain("cancelled"),
+            Fate::Dropped => plain("dropped"),
             Fate::Forgotten => plain("forgotten"),
             _ => plain("unknown"),
         }
@@ -87,6 +101,9 @@ impl fmt::Display for Verdict {
         write!(f, "{} {}", self.id, self.outcome)?;
         if let Some(reason) = &self.reason {
             write!(f, ": {reason}")?;
+        }
+        if let Some(by) = self.by {
+            write!(f, " by {by}")?;
         }
         let remarks =
             [(self.maybe_twice, "maybe twice"), (self.maybe_lost, "maybe lost"), (self.downgraded, "downgraded")];

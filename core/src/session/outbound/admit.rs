@@ -2,7 +2,7 @@
 
 use super::{Context, LinkLimits, Outbound};
 use crate::model::event::Fate;
-use crate::model::message::QoS;
+use crate::model::message::{IfUnsupported, QoS};
 use crate::model::reason::ReasonCode;
 use crate::model::rows::OutboxRow;
 use crate::wire::packet::{Packet, PublishPacket};
@@ -47,13 +47,13 @@ impl Outbound {
     pub(super) fn admit(&self, row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Admit {
         let mut sent = Sent { qos: row.qos, retain: row.retain };
         if row.qos > limits.max_qos {
-            if !row.downgrade {
+            if row.if_unsupported != IfUnsupported::Downgrade {
                 return Admit::End(Fate::Refused(ReasonCode::QosNotSupported));
             }
             sent.qos = limits.max_qos;
         }
         if row.retain && !limits.retain {
-            if !row.downgrade {
+            if row.if_unsupported != IfUnsupported::Downgrade {
                 return Admit::End(Fate::Refused(ReasonCode::RetainNotSupported));
             }
             sent.retain = false;

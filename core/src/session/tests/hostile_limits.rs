@@ -2,6 +2,7 @@
 
 use super::rig::{Rig, words};
 use crate::model::event::{Event, Fate, State, Why};
+use crate::model::message::IfUnsupported;
 use crate::model::options::Version;
 use crate::model::reason::ReasonCode;
 use crate::session::effect::Input;
@@ -13,7 +14,7 @@ fn maximum_qos_0_and_1_with_stored_qos_2_3_2_2_11() {
     for maximum in [0, 1] {
         let mut rig = Rig::new(|_| {});
         rig.publish(2);
-        let willing = rig.publish_row(2, |row| row.downgrade = true);
+        let willing = rig.publish_row(2, |row| row.if_unsupported = IfUnsupported::Downgrade);
         let fitting = rig.publish(maximum);
         rig.link_up();
         rig.accept_with(false, |properties| properties.maximum_qos = Some(maximum));
@@ -35,7 +36,7 @@ fn maximum_qos_0_and_1_with_stored_qos_2_3_2_2_11() {
 fn retain_unavailable_with_a_stored_retained_row_3_2_2_14() {
     let mut rig = Rig::new(|_| {});
     let strict = rig.publish_row(1, |row| row.retain = true);
-    rig.publish_row(1, |row| (row.retain, row.downgrade) = (true, true));
+    rig.publish_row(1, |row| (row.retain, row.if_unsupported) = (true, IfUnsupported::Downgrade));
     rig.link_up();
     rig.accept_with(false, |properties| properties.retain_available = Some(false));
     assert_eq!(rig.fates[&strict], Fate::Refused(ReasonCode::RetainNotSupported));

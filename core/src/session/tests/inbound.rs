@@ -133,7 +133,7 @@ fn a_gap_of_a_full_inbox_closes_after_a_restart_too() {
     let mut rig = full(Version::V5);
     rig.message(0, 0, b"dropped");
     assert_eq!(rig.gaps.len(), 1);
-    assert_eq!(rig.gaps[0].cause, GapCause::InboxFull);
+    assert_eq!(rig.gaps[0].cause, GapCause::Qos0Dropped);
     rig.restart();
     assert!(rig.session.wants_room());
     make_room(&mut rig, 1);

@@ -2,7 +2,7 @@
 
 use super::rig::{Rig, ack, words};
 use crate::model::event::Fate;
-use crate::model::message::{Properties, QoS};
+use crate::model::message::{IfUnsupported, Properties, QoS};
 use crate::model::options::Version;
 use crate::model::reason::ReasonCode;
 use crate::session::effect::Input;
@@ -170,7 +170,7 @@ fn a_downgraded_message_is_finished_by_its_puback_after_a_restart() {
     let mut rig = Rig::new(|_| {});
     rig.link_up();
     rig.accept_with(false, |properties| properties.maximum_qos = Some(1));
-    let id = rig.publish_row(2, |row| row.downgrade = true);
+    let id = rig.publish_row(2, |row| row.if_unsupported = IfUnsupported::Downgrade);
     let first = pids(&mut rig);
     rig.restart();
     rig.link_up();

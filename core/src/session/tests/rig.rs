@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
 use crate::model::event::{Event, Fate, State, Why};
-use crate::model::message::{QoS, Subscription};
+use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, ReceivedQos2, SessionRow, SubscriptionRow};
@@ -304,7 +304,8 @@ impl Rig {
             retain: false,
             expires_ms: None,
             maybe_dup: false,
-            downgrade: false,
+            if_unsupported: IfUnsupported::Refuse,
+            supersede: None,
         };
         change(&mut row);
         self.input(Input::Publish(row));
