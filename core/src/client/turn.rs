@@ -329,7 +329,7 @@ impl Failed {
         let options = Arc::clone(&self.options);
         let store = match self.store.take() {
             Some(store) => store.reopen()?,
-            None => Store::open(&store_options(&options, wall_ms))?,
+            None => Store::open_again(&store_options(&options, wall_ms))?,
         };
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;

@@ -14,6 +14,7 @@ mod consumers;
 mod error;
 mod inbox;
 mod lock;
+mod log;
 mod migrate;
 mod open;
 mod outbox;
@@ -58,6 +59,8 @@ pub struct Store {
     in_turn: bool,
     /// Something failed in the middle: only `reopen` helps.
     broken: bool,
+    /// The system may have failed to sync the log: part of what can be read from it may be in memory alone.
+    doubt: bool,
     /// As last committed.
     hot: Hot,
     session: SessionRow,

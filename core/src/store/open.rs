@@ -12,6 +12,7 @@ use super::boot::settle_boot;
 use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::lock::{DriverLock, beside};
+use super::log::rewrite;
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::session_row::{read_hot, read_session};
 use super::topics::Topics;
@@ -58,9 +59,22 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_log(options, |_| Ok(()))
+    }
+
+    /// After a [`Store::reopen`] that failed: `open`, but what the log holds is made certain before it is believed.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open_again(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_log(options, rewrite)
+    }
+
+    fn open_log(options: &StoreOptions<'_>, settle_log: fn(&Path) -> Result<(), OpenError>) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         inspect(&path)?;
         let lock = DriverLock::take(&path)?;
+        settle_log(&path)?;
         // Only now nobody else can be making it.
         if is_new(&path)? {
             create(&path, options)?;
@@ -76,13 +90,17 @@ impl Store {
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
-    /// then tells whether that commit happened after all. What was not committed is gone.
+    /// then tells whether that commit happened after all, and what it tells survives a power cut. What was not
+    /// committed is gone.
     ///
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, durability, lock, .. } = self;
+        let Self { connection, path, durability, lock, doubt, .. } = self;
         drop(connection);
+        if doubt {
+            rewrite(&path)?;
+        }
         if is_new(&path)? {
             return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
         }
@@ -128,6 +146,7 @@ impl Store {
             staged: Staged::default(),
             in_turn: false,
             broken: false,
+            doubt: false,
             hot,
             session,
             verdicts: None,

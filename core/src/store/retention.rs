@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Store;
 use super::codec::{int, read_size, read_u64};
-use super::error::StoreError;
+use super::error::{StoreError, StoreErrorKind};
 use super::open::BUSY_TIMEOUT;
 
 /// The log is copied into the database at the end of a turn from so many pages on.
@@ -75,6 +75,12 @@ impl Store {
         if self.in_turn || self.broken {
             return Ok(());
         }
+        let done = self.shorten_log(idle);
+        self.doubt |= done.as_ref().is_err_and(|error| error.kind == StoreErrorKind::Io);
+        done
+    }
+
+    fn shorten_log(&self, idle: bool) -> Result<(), StoreError> {
         let pages = self.log_pages("NOOP")?;
         if pages >= LOG_PAGES {
             // Never RESTART while readers run: writes fell to 26 to 34 krow/s.

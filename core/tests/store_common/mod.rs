@@ -11,15 +11,19 @@ pub(crate) fn path(folder: &TempDir) -> std::path::PathBuf {
     folder.path().join("test.homing")
 }
 
-pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
-    Store::open(&StoreOptions {
+pub(crate) fn options(path: &std::path::Path, durability: Durability) -> StoreOptions<'_> {
+    StoreOptions {
         path,
         durability,
         client_id: None,
         first_consumer: "default",
         first_consumer_filters: &[],
         wall_ms: 1_000,
-    })
+    }
+}
+
+pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
+    Store::open(&options(path, durability))
 }
 
 pub(crate) fn open(folder: &TempDir) -> Store {

@@ -1,8 +1,9 @@
 //! A watched folder: what is to fail, what was done, and the log of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use rusqlite::ffi;
@@ -13,6 +14,8 @@ use crate::shim;
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
+    /// Opening a file.
+    Open,
     /// Writing to a file. Half of what was to be written arrives.
     Write,
     /// Syncing a file. What was written so far may vanish in a power cut even if later syncs succeed: systems drop or
@@ -79,6 +82,10 @@ pub(crate) enum Event {
     SyncFailed {
         file: usize,
     },
+    /// Somebody who is not SQLite wrote all of it anew, and synced it.
+    Rewritten {
+        file: usize,
+    },
     Deleted {
         name: String,
     },
@@ -111,6 +118,9 @@ impl Log {
     }
 }
 
+/// No clock says so by itself.
+const STAMP: Duration = Duration::from_secs(12_345);
+
 #[derive(Debug)]
 struct Fault {
     op: Op,
@@ -123,18 +133,21 @@ struct Fault {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) counts: Counts,
-    fault: Option<Fault>,
+    faults: Vec<Fault>,
     log: Option<Log>,
     /// Names that lead to a file now, and its number.
     names: BTreeMap<String, usize>,
     files: usize,
     pub(crate) open: usize,
+    folder: PathBuf,
+    /// Files with a failed sync, by name: their time of writing is kept at `STAMP`, which tells whether others write.
+    stamped: BTreeSet<String>,
 }
 
 impl State {
     /// Whether this operation is to fail.
     pub(crate) fn strikes(&mut self, op: Op) -> Option<Trouble> {
-        let fault = self.fault.as_mut().filter(|fault| fault.op == op)?;
+        let fault = self.faults.iter_mut().find(|fault| fault.op == op)?;
         fault.left = fault.left.saturating_sub(1);
         if fault.left > 0 {
             return None;
@@ -142,7 +155,7 @@ impl State {
         self.counts.failed += 1;
         let trouble = fault.trouble;
         if fault.lasts == Lasts::Once {
-            self.fault = None;
+            self.faults.retain(|fault| fault.op != op);
         }
         Some(trouble)
     }
@@ -165,7 +178,34 @@ impl State {
         file
     }
 
+    /// A sync of this file has failed.
+    pub(crate) fn spoiled(&mut self, name: &str) {
+        self.stamped.insert(name.to_owned());
+        self.stamp(name);
+    }
+
+    /// To be called when SQLite has written to a file.
+    pub(crate) fn stamp(&self, name: &str) {
+        if self.stamped.contains(name) {
+            let file = fs::File::options().write(true).open(self.folder.join(name));
+            let stamped = file.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH + STAMP));
+            assert!(stamped.is_ok(), "{name} cannot be stamped: {stamped:?}");
+        }
+    }
+
+    /// To be called when SQLite opens a file.
+    pub(crate) fn look_for_strangers(&mut self, name: &str, file: usize) {
+        if self.stamped.contains(name) {
+            let written = fs::metadata(self.folder.join(name)).and_then(|found| found.modified());
+            if written.is_ok_and(|at| at != SystemTime::UNIX_EPOCH + STAMP) {
+                self.stamped.remove(name);
+                self.note(|| Event::Rewritten { file });
+            }
+        }
+    }
+
     pub(crate) fn deleted(&mut self, name: &str) {
+        self.stamped.remove(name);
         if self.names.remove(name).is_some() {
             self.note(|| Event::Deleted { name: name.to_owned() });
         }
@@ -204,19 +244,21 @@ impl Disk {
     pub fn watch(folder: &Path) -> io::Result<Self> {
         shim::install();
         let folder = fs::canonicalize(folder)?;
-        let state = Shared::default();
+        let state = Arc::new(Mutex::new(State { folder: folder.clone(), ..State::default() }));
         locked(&FOLDERS).push((folder.clone(), Arc::clone(&state)));
         Ok(Self { folder, state })
     }
 
-    /// Makes the `nth` operation of this kind from now on fail (1: the next one). Replaces what was to fail before.
+    /// Makes the `nth` operation of this kind from now on fail (1: the next one). Replaces what was said of the kind before.
     pub fn fail(&self, op: Op, nth: u64, trouble: Trouble, lasts: Lasts) {
-        locked(&self.state).fault = Some(Fault { op, left: nth.max(1), trouble, lasts });
+        let mut state = locked(&self.state);
+        state.faults.retain(|fault| fault.op != op);
+        state.faults.push(Fault { op, left: nth.max(1), trouble, lasts });
     }
 
     /// Nothing fails any more.
     pub fn heal(&self) {
-        locked(&self.state).fault = None;
+        locked(&self.state).faults.clear();
     }
 
     /// Operations so far.
@@ -243,6 +285,7 @@ impl Disk {
         before.sort();
         state.names = before.iter().zip(0..).map(|((name, _), file)| (name.clone(), file)).collect();
         state.files = before.len();
+        state.stamped.clear();
         state.log = Some(Log { before, events: Vec::new() });
         Ok(())
     }

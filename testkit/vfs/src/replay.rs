@@ -93,7 +93,15 @@ enum Luck {
 impl<'l> Images<'l> {
     pub(crate) fn new(log: &'l Log, seed: u64, count: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mut moments: Vec<usize> = (0..count).map(|_| rng.usize(..=log.len())).collect();
+        // Half of them amid a sync, where most hangs on it; the others anywhere.
+        let synced = |event: &Event| matches!(event, Event::Sync { .. } | Event::SyncFailed { .. });
+        let syncs: Vec<usize> = (0..log.len()).filter(|at| synced(&log.events[*at])).collect();
+        let mut moments: Vec<usize> = (0..count)
+            .map(|_| {
+                let amid = rng.choice(&syncs).filter(|_| rng.bool());
+                amid.copied().unwrap_or_else(|| rng.usize(..=log.len()))
+            })
+            .collect();
         moments.sort_unstable_by(|a, b| b.cmp(a));
         let before = log.before.iter().enumerate();
         let (files, names) = before
@@ -113,16 +121,22 @@ impl<'l> Images<'l> {
                 self.names.values_mut().for_each(|leads_to| drop(leads_to.drain(..leads_to.len() - 1)));
             }
             Event::Write { file, offset, data } => {
-                let content = self.files.entry(*file).or_default();
-                content.changes.push((moment, Change::Write(*offset, data), Standing::Unsynced));
+                self.content(*file).changes.push((moment, Change::Write(*offset, data), Standing::Unsynced));
             }
             Event::Truncate { file, size } => {
-                let content = self.files.entry(*file).or_default();
-                content.changes.push((moment, Change::Size(*size), Standing::Unsynced));
+                self.content(*file).changes.push((moment, Change::Size(*size), Standing::Unsynced));
             }
-            Event::Sync { file } => self.files.entry(*file).or_default().sync(Standing::Synced),
-            Event::SyncFailed { file } => self.files.entry(*file).or_default().sync(Standing::Forgotten),
+            Event::Sync { file } => self.content(*file).settle(Standing::Unsynced, Standing::Synced),
+            Event::SyncFailed { file } => self.content(*file).settle(Standing::Unsynced, Standing::Forgotten),
+            Event::Rewritten { file } => {
+                self.content(*file).settle(Standing::Unsynced, Standing::Synced);
+                self.content(*file).settle(Standing::Forgotten, Standing::Synced);
+            }
         }
+    }
+
+    fn content(&mut self, file: usize) -> &mut Content<'l> {
+        self.files.entry(file).or_default()
     }
 
     fn luck(&mut self) -> Luck {
@@ -166,10 +180,8 @@ impl Iterator for Images<'_> {
 }
 
 impl Content<'_> {
-    fn sync(&mut self, standing: Standing) {
-        for change in self.changes.iter_mut().filter(|(.., standing)| *standing == Standing::Unsynced) {
-            change.2 = standing;
-        }
+    fn settle(&mut self, from: Standing, to: Standing) {
+        self.changes.iter_mut().filter(|(.., standing)| *standing == from).for_each(|change| change.2 = to);
         if self.changes.iter().all(|(.., standing)| *standing == Standing::Synced) {
             for (_, change, _) in self.changes.drain(..) {
                 apply(&mut self.certain, change, || true);

@@ -27,6 +27,7 @@ struct File {
 
 struct Handle {
     state: Shared,
+    name: String,
     file: usize,
     /// The first sync of a journal syncs its folder as well, as the unix VFS does.
     syncs_folder: bool,
@@ -162,20 +163,25 @@ unsafe extern "C" fn open(
         let Some((state, name_only)) = place(name) else { return system_open(system, name, file, flags, out_flags) };
         // SQLite closes a file that has methods, also after a failure.
         (*file).pMethods = ptr::null();
+        locked(&state).counts.opens += 1;
+        if let Some(trouble) = locked(&state).strikes(Op::Open) {
+            return trouble.code(ffi::SQLITE_CANTOPEN);
+        }
         let done = system_open(system, name, inner(file), flags, out_flags);
         if done != OK {
             return done;
         }
         let number = {
             let mut state = locked(&state);
-            state.counts.opens += 1;
             state.open += 1;
-            state.file(&name_only)
+            let file = state.file(&name_only);
+            state.look_for_strangers(&name_only, file);
+            file
         };
         let journals = ffi::SQLITE_OPEN_WAL | ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL;
         let syncs_folder = flags & ffi::SQLITE_OPEN_CREATE != 0 && flags & journals != 0;
         let ours = file.cast::<File>();
-        (*ours).handle = Box::into_raw(Box::new(Handle { state, file: number, syncs_folder }));
+        (*ours).handle = Box::into_raw(Box::new(Handle { state, name: name_only, file: number, syncs_folder }));
         (*ours).methods.pMethods = &METHODS;
         OK
     }
@@ -210,7 +216,7 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, sync_
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, amount: c_int, offset: i64) -> c_int {
     // SAFETY: SQLite gives `amount` bytes at `data`, and a file of ours.
-    let (bytes, Handle { state, file: number, .. }) =
+    let (bytes, Handle { state, name, file: number, .. }) =
         unsafe { (std::slice::from_raw_parts(data.cast::<u8>(), amount as usize), handle(file)) };
     let mut state = locked(state);
     state.counts.writes += 1;
@@ -219,30 +225,33 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, am
     let done = call!(file, xWrite, arrives.as_ptr().cast(), arrives.len() as c_int, offset);
     if done == OK {
         state.note(|| Event::Write { file: *number, offset: offset as usize, data: arrives.to_vec() });
+        state.stamp(name);
     }
     trouble.map_or(done, |trouble| trouble.code(ffi::SQLITE_IOERR_WRITE))
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int {
     // SAFETY: a file of ours.
-    let Handle { state, file: number, .. } = unsafe { handle(file) };
+    let Handle { state, name, file: number, .. } = unsafe { handle(file) };
     let mut state = locked(state);
     state.counts.truncates += 1;
     let done = call!(file, xTruncate, size);
     if done == OK {
         state.note(|| Event::Truncate { file: *number, size: size as usize });
+        state.stamp(name);
     }
     done
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // SAFETY: a file of ours.
-    let Handle { state, file: number, syncs_folder } = unsafe { handle(file) };
+    let Handle { state, name, file: number, syncs_folder } = unsafe { handle(file) };
     let mut state = locked(state);
     let State { counts, .. } = &mut *state;
     counts.syncs += 1;
     if let Some(trouble) = state.strikes(Op::Sync) {
         state.note(|| Event::SyncFailed { file: *number });
+        state.spoiled(name);
         return trouble.code(ffi::SQLITE_IOERR_FSYNC);
     }
     state.note(|| Event::Sync { file: *number });
