@@ -34,7 +34,7 @@ fn script(folder: &tempfile::TempDir, durability: Durability) -> (Model, Vec<Tur
     let mut rng = Rng::with_seed(5);
     let mut before = first.clone();
     let turns = (0..12).map(|number| {
-        before.largest = if number == LARGE { 2_500_000 } else { 2_000 };
+        before.largest = if number == LARGE { 1_800_000 } else { 2_000 };
         let (steps, behind) = before.turn(&mut rng);
         before = behind.clone();
         Turn { steps, behind, idle: number % 4 == 2 }
@@ -154,7 +154,7 @@ fn p1_writes_fail_with_eio_for_a_while() {
 
 #[test]
 fn p10_each_write_finds_the_disk_full_once() {
-    fail_each(Op::Write, Trouble::Full, Lasts::Once, Durability::PowerLoss, 1);
+    fail_each(Op::Write, Trouble::Full, Lasts::Once, Durability::PowerLoss, 3);
 }
 
 #[test]
