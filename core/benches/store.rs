@@ -40,6 +40,7 @@ fn outgoing(id: u64, topic: &TopicName, payload: &Bytes, qos: QoS) -> Write {
         maybe_dup: false,
         if_unsupported: IfUnsupported::Refuse,
         supersede: None,
+        after_ord: None,
     })
 }
 

@@ -16,6 +16,10 @@ ALTER TABLE outbox ADD COLUMN supersede TEXT;
 ALTER TABLE outbox ADD COLUMN after_ord INTEGER;
 CREATE INDEX outbox_supersede ON outbox (supersede) WHERE supersede IS NOT NULL;
 
+-- Counted like the lanes' rows, so that no count(*) is needed.
+ALTER TABLE hot ADD COLUMN parked_messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE hot ADD COLUMN parked_bytes INTEGER NOT NULL DEFAULT 0;
+
 -- What the broker cannot take and the app wants kept: no part of a lane any more. reason: the reason code.
 CREATE TABLE parked (
   id                INTEGER PRIMARY KEY,
@@ -27,6 +31,12 @@ CREATE TABLE parked (
   supersede         TEXT,
   reason            INTEGER NOT NULL,
   at_ms             INTEGER NOT NULL
+) STRICT;
+CREATE INDEX parked_supersede ON parked (supersede) WHERE supersede IS NOT NULL;
+
+-- Packet identifiers of parked messages that were sent: the broker may hold them until the session is lost.
+CREATE TABLE skipped_pid (
+  pid               INTEGER PRIMARY KEY
 ) STRICT;
 
 -- other_id: the message that took the place of this one.
@@ -40,14 +50,14 @@ CREATE TABLE idem (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idem_until ON idem (until_ms);
 
--- last_*: the topic's newest message up to session.indexed_through. last_payload, last_props, last_flags stand only once
--- retention has removed that message.
+-- last_*: the topic's newest message up to session.indexed_through; last_at_ms also counts when the broker says the same
+-- again. last_payload, last_props, last_flags stand only once that message has left the inbox.
 ALTER TABLE topic ADD COLUMN last_seq INTEGER;
 ALTER TABLE topic ADD COLUMN last_at_ms INTEGER;
-ALTER TABLE topic ADD COLUMN last_hash INTEGER;
 ALTER TABLE topic ADD COLUMN last_payload BLOB;
 ALTER TABLE topic ADD COLUMN last_props BLOB;
 ALTER TABLE topic ADD COLUMN last_flags INTEGER;
+CREATE INDEX topic_kept ON topic (last_at_ms, length(last_payload)) WHERE last_payload IS NOT NULL;
 CREATE TABLE inbox_by_topic (
   tid               INTEGER NOT NULL,
   seq               INTEGER NOT NULL,

@@ -48,7 +48,7 @@ CREATE TABLE hot (
   verdict_floor_1   INTEGER NOT NULL,
   messages_1        INTEGER NOT NULL,
   bytes_1           INTEGER NOT NULL
-) STRICT;
+, parked_messages INTEGER NOT NULL DEFAULT 0, parked_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE idem (
   key               TEXT    PRIMARY KEY,
@@ -111,6 +111,8 @@ CREATE TABLE parked (
   at_ms             INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX parked_supersede ON parked (supersede) WHERE supersede IS NOT NULL;
+
 CREATE TABLE received_qos2 (
   pid               INTEGER PRIMARY KEY,
   content           INTEGER NOT NULL,
@@ -141,6 +143,10 @@ CREATE TABLE session (
   clean             INTEGER NOT NULL
 , device_token BLOB, held INTEGER NOT NULL DEFAULT 0, suspect_id INTEGER, strikes INTEGER NOT NULL DEFAULT 0, indexed_through INTEGER NOT NULL DEFAULT 0) STRICT;
 
+CREATE TABLE skipped_pid (
+  pid               INTEGER PRIMARY KEY
+) STRICT;
+
 CREATE TABLE subscription (
   filter            TEXT    PRIMARY KEY,
   sub_id            INTEGER,
@@ -154,7 +160,9 @@ CREATE TABLE subscription (
 CREATE TABLE topic (
   tid               INTEGER PRIMARY KEY,
   name              TEXT    NOT NULL UNIQUE
-, last_seq INTEGER, last_at_ms INTEGER, last_hash INTEGER, last_payload BLOB, last_props BLOB, last_flags INTEGER) STRICT;
+, last_seq INTEGER, last_at_ms INTEGER, last_payload BLOB, last_props BLOB, last_flags INTEGER) STRICT;
+
+CREATE INDEX topic_kept ON topic (last_at_ms, length(last_payload)) WHERE last_payload IS NOT NULL;
 
 CREATE TABLE verdict (
   id                INTEGER PRIMARY KEY,

@@ -105,8 +105,9 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
+pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
@@ -114,10 +115,12 @@ pub use model::event::{
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
-pub use model::options::{Credentials, Durability, ForeignSession, Limit, Options, Version, Will};
+pub use model::options::{
+    Credentials, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
+};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
-pub use store::reader::{OutboxEntry, Reader};
+pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
@@ -127,5 +130,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, consumer, error, event, message, options, reason, rows, topic, writes};
 }

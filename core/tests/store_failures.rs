@@ -19,7 +19,7 @@ fn a_lock_of_another_program_is_busy_and_the_turn_goes_on_after_it() {
     assert_eq!(error.kind, homing::store::StoreErrorKind::Busy);
     tool.execute_batch("COMMIT").unwrap();
     assert!(store.commit(&hot).unwrap());
-    assert_eq!(store.in_flight(1).unwrap().len(), 1);
+    assert_eq!(store.in_flight([1, 0]).unwrap().len(), 1);
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Model {
                 self.released.clear();
                 self.outbox.range_mut(..=sent_through).for_each(|(_, row)| row.maybe_dup = true);
                 self.hot.lanes[0].sent_through = 0;
-                vec![Write::SessionLost { sent_through }]
+                vec![Write::SessionLost { sent_through: [sent_through, 0] }]
             }
             Op::Subscribe(index, wanted) => {
                 let wish = Subscription::new(filter(FILTERS[*index]), QoS::AtLeastOnce);
@@ -200,7 +200,7 @@ impl Model {
             Op::Gap(index, false) => {
                 let filter = filter(FILTERS[*index]);
                 self.gaps.retain(|gap| gap.filter != filter);
-                vec![Write::GapClose { filter, to_ms: 9 }]
+                vec![Write::GapClose { filter, cause: GapCause::SessionLost, to_ms: 9 }]
             }
             Op::Put(name, wants) => {
                 let wants: Vec<_> = WANTS[*wants].iter().map(|text| filter(text)).collect();
@@ -251,7 +251,7 @@ impl Model {
         let rows: Vec<_> = self.outbox.values().cloned().collect();
         assert_eq!(store.load_outbox(0, all, 10_000, usize::MAX).unwrap(), (rows, true));
         let sent = self.hot.lanes[0].sent_through;
-        let in_flight: Vec<_> = store.in_flight(sent).unwrap().iter().map(|row| (row.id, row.released)).collect();
+        let in_flight: Vec<_> = store.in_flight([sent, 0]).unwrap().iter().map(|row| (row.id, row.released)).collect();
         let expected: Vec<_> = self.outbox.range(..=sent).map(|(id, _)| (*id, self.released.contains(id))).collect();
         assert_eq!(in_flight, expected);
         assert_eq!(store.released().unwrap(), self.released);
@@ -266,11 +266,13 @@ impl Model {
             name: name.clone(),
             filters: consumer.wants.clone(),
             cursor: consumer.cursor,
+            lag: homing::Lag::Pause,
+            skipped: None,
         });
         assert_eq!(store.consumers(), consumers.collect::<Vec<_>>());
         let mut waiting: Vec<_> = self.outbox.range(sent + 1..).map(|(_, row)| row).collect();
         waiting.retain(|row| row.expires_ms.is_some() && !row.maybe_dup);
-        let (expired, next_ms) = store.expired(sent, 25, 10_000).unwrap();
+        let (expired, next_ms) = store.expired([sent, 0], 25, 10_000).unwrap();
         let due = |row: &&&OutboxRow| row.expires_ms.is_some_and(|at| at <= 25);
         assert_eq!(expired.len(), waiting.iter().filter(due).count());
         assert_eq!(next_ms, waiting.iter().filter(|row| !due(row)).filter_map(|row| row.expires_ms).min());

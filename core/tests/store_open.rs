@@ -245,7 +245,7 @@ fn p1_a_process_that_aborts_keeps_what_it_committed_and_frees_the_lock() {
             store.commit(&hot).unwrap();
         }
         store.write(Write::OutboxInsert(outbox_row(101, QoS::AtLeastOnce))).unwrap();
-        store.in_flight(1).unwrap();
+        store.in_flight([1, 0]).unwrap();
         std::process::abort();
     }
     let folder = tempfile::tempdir().unwrap();

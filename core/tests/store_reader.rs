@@ -109,8 +109,8 @@ fn gaps_of_one_cause_and_time_are_one() {
         lost("b", 1),
         lost("c", 1),
         Write::GapOpen { filter: filter("a"), cause: GapCause::TooLarge, from_ms: 1, after_seq: 3 },
-        Write::GapClose { filter: filter("b"), to_ms: 9 },
-        Write::GapClose { filter: filter("c"), to_ms: 9 },
+        Write::GapClose { filter: filter("b"), cause: GapCause::SessionLost, to_ms: 9 },
+        Write::GapClose { filter: filter("c"), cause: GapCause::SessionLost, to_ms: 9 },
         lost("b", 20),
     ] {
         store.write(write).unwrap();

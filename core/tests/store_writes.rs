@@ -17,8 +17,8 @@ use tempfile::TempDir;
 fn everything(store: &mut Store) -> impl Debug + PartialEq + use<> {
     let fates: Vec<_> = (1..10).map(|id| store.fate(id).unwrap()).collect();
     (
-        (store.load_outbox(0, u64::MAX >> 1, 1_000, usize::MAX).unwrap(), store.in_flight(3).unwrap(), fates),
-        (store.released().unwrap(), store.received_qos2().unwrap(), store.expired(0, 50, 10).unwrap()),
+        (store.load_outbox(0, u64::MAX >> 1, 1_000, usize::MAX).unwrap(), store.in_flight([3, 0]).unwrap(), fates),
+        (store.released().unwrap(), store.received_qos2().unwrap(), store.expired([0, 0], 50, 10).unwrap()),
         (store.session(), store.subscriptions().unwrap(), store.open_gaps().unwrap(), store.consumers()),
     )
 }
@@ -88,12 +88,12 @@ fn every_write(store: &Store) -> Vec<Write> {
         Write::Release { id: 1, release: 0 },
         Write::ReceivedQos2 { pid: 5, content: 9 },
         Write::ForgetQos2(77),
-        Write::SessionLost { sent_through: 3 },
+        Write::SessionLost { sent_through: [3, 0] },
         Write::Session(Box::new(session)),
         Write::Subscription(SubscriptionRow { wish, wanted: true, granted: Some((QoS::AtLeastOnce, 3)) }),
         Write::SubscriptionGone(filter("old/#")),
         Write::GapOpen { filter: filter("a"), cause: GapCause::TooLarge, from_ms: 1, after_seq: 2 },
-        Write::GapClose { filter: filter("open/#"), to_ms: 8 },
+        Write::GapClose { filter: filter("open/#"), cause: GapCause::SessionLost, to_ms: 8 },
         Write::ConsumerPut { name: "third".into(), filters: vec![filter("a\n/#"), filter("b")], cursor: 4 },
         Write::ConsumerRemove { name: "second".into() },
         Write::ConsumerDoneThrough { name: name(), seq: 2 },
@@ -151,7 +151,7 @@ fn rows_come_back_as_they_went_in() {
     let session = every_write(&store).swap_remove(7);
     store.write(session.clone()).unwrap();
     assert_eq!(store.load_outbox(0, 9, 1, 0).unwrap(), (vec![row.clone()], true));
-    assert_eq!(store.in_flight(9).unwrap()[0].size, row.size());
+    assert_eq!(store.in_flight([9, 0]).unwrap()[0].size, row.size());
     store.commit(&hot).unwrap();
     let messages = Reader::open(&path(&folder)).unwrap().inbox(0, 10).unwrap();
     assert_eq!(messages.len(), 2);
@@ -217,7 +217,7 @@ fn ends_of_scattered_messages_leave_the_others_alone() {
         store.write(Write::OutboxFinish { id, verdict: None, at_ms: 1 }).unwrap();
     }
     store.commit(&hot).unwrap();
-    let left: Vec<u64> = store.in_flight(200).unwrap().iter().map(|row| row.id).collect();
+    let left: Vec<u64> = store.in_flight([200, 0]).unwrap().iter().map(|row| row.id).collect();
     assert_eq!(left, (1..=200).filter(|id| !gone(*id)).collect::<Vec<_>>());
     assert_eq!((store.fate(3).unwrap(), store.fate(4).unwrap()), (Some(Fate::DELIVERED), Some(Fate::InFlight)));
 }
@@ -228,7 +228,7 @@ fn p3_p8_a_lost_session_forgets_pids_and_releases_and_marks_what_was_sent() {
     let (mut store, hot) = prepared(&folder);
     store.write(Write::Release { id: 1, release: 2 }).unwrap();
     store.write(Write::ReceivedQos2 { pid: 78, content: 9 }).unwrap();
-    store.write(Write::SessionLost { sent_through: 3 }).unwrap();
+    store.write(Write::SessionLost { sent_through: [3, 0] }).unwrap();
     store.write(Write::ReceivedQos2 { pid: 79, content: 9 }).unwrap();
     store.write(Write::Release { id: 3, release: 3 }).unwrap();
     store.commit(&hot).unwrap();
@@ -237,7 +237,7 @@ fn p3_p8_a_lost_session_forgets_pids_and_releases_and_marks_what_was_sent() {
     assert_eq!(store.released().unwrap(), [3]);
     let (rows, _) = store.load_outbox(0, 9, 9, 9999).unwrap();
     assert_eq!(rows.iter().map(|row| row.maybe_dup).collect::<Vec<_>>(), [true, true, true, false, false]);
-    assert_eq!(store.expired(0, 1_000, 9).unwrap().0.iter().map(|row| row.0).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(store.expired([0, 0], 1_000, 9).unwrap().0.iter().map(|row| row.0).collect::<Vec<_>>(), [4, 5]);
 }
 
 #[test]
@@ -276,11 +276,11 @@ fn expired_rows_come_in_order_with_the_next_moment() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = prepared(&folder);
     let size = outbox_row(1, QoS::AtMostOnce).size();
-    assert_eq!(store.expired(1, 60, 9).unwrap(), (vec![(2, size), (3, size)], Some(80)));
-    assert_eq!(store.expired(1, 60, 1).unwrap(), (vec![(2, size)], Some(60)));
-    assert_eq!(store.expired(3, 1_000, 9).unwrap(), (vec![(4, size), (5, size)], None));
-    assert_eq!(store.expired(0, 0, 9).unwrap(), (vec![], Some(20)));
-    assert_eq!(store.expired(5, 0, 9).unwrap(), (vec![], None));
+    assert_eq!(store.expired([1, 0], 60, 9).unwrap(), (vec![(2, size), (3, size)], Some(80)));
+    assert_eq!(store.expired([1, 0], 60, 1).unwrap(), (vec![(2, size)], Some(60)));
+    assert_eq!(store.expired([3, 0], 1_000, 9).unwrap(), (vec![(4, size), (5, size)], None));
+    assert_eq!(store.expired([0, 0], 0, 9).unwrap(), (vec![], Some(20)));
+    assert_eq!(store.expired([5, 0], 0, 9).unwrap(), (vec![], None));
 }
 
 #[test]
@@ -293,10 +293,11 @@ fn an_open_gap_stays_as_it_is_and_opens_anew_once_closed() {
     let gap = |from_ms, cause, after_seq| OpenGap { filter: filter("open/#"), cause, from_ms, after_seq };
     let first = gap(5, GapCause::SessionLost, 3);
     assert_eq!(store.open_gaps().unwrap(), [first, gap(60, GapCause::TooLarge, 9)]);
-    store.write(Write::GapClose { filter: filter("open/#"), to_ms: 70 }).unwrap();
+    store.write(Write::GapClose { filter: filter("open/#"), cause: GapCause::SessionLost, to_ms: 70 }).unwrap();
     store.write(open(80, GapCause::SessionLost)).unwrap();
     store.commit(&hot).unwrap();
-    assert_eq!(store.reopen().unwrap().open_gaps().unwrap(), [gap(80, GapCause::SessionLost, 9)]);
+    let left = [gap(60, GapCause::TooLarge, 9), gap(80, GapCause::SessionLost, 9)];
+    assert_eq!(store.reopen().unwrap().open_gaps().unwrap(), left, "the other cause stays open");
 }
 
 #[test]
@@ -376,4 +377,37 @@ fn the_log_stays_short_and_is_emptied_when_idle() {
     }
     store.maintain(true).unwrap();
     assert_eq!(log.metadata().unwrap().len(), 0);
+}
+
+#[test]
+fn p7_gaps_are_bounded_and_the_oldest_closed_ones_go() {
+    use homing::store::MAX_GAPS;
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    let hot = store.hot();
+    let note = |n: u64, bytes| {
+        let mut gap = homing::store::reader::Reader::open(&path(&folder)).unwrap().gaps().unwrap().remove(0);
+        (gap.filters, gap.cause, gap.to_ms) = (vec![filter("a"), filter("b")], GapCause::TooLarge, Some(n as i64));
+        (gap.from_ms, gap.bytes) = (n as i64, bytes);
+        gap
+    };
+    let cause = GapCause::SessionLost;
+    store.write(Write::GapOpen { filter: filter("open/#"), cause, from_ms: 1, after_seq: 0 }).unwrap();
+    store.commit(&hot).unwrap();
+    let template = note(0, Some(70_000));
+    for n in 0..MAX_GAPS {
+        let mut gap = template.clone();
+        (gap.from_ms, gap.to_ms) = (n as i64, Some(n as i64));
+        store.write(Write::GapNote(gap)).unwrap();
+        if n % 1_000 == 0 {
+            store.commit(&hot).unwrap();
+        }
+    }
+    store.commit(&hot).unwrap();
+    let gaps = homing::store::reader::Reader::open(&path(&folder)).unwrap().gaps().unwrap();
+    let rows: usize = gaps.iter().map(|gap| gap.filters.len()).sum();
+    assert!(rows as u64 <= MAX_GAPS, "{rows}");
+    assert_eq!((gaps[0].cause, gaps[0].to_ms), (GapCause::SessionLost, None), "an open one stays");
+    let newest = gaps.last().unwrap();
+    assert_eq!((newest.from_ms, newest.bytes, newest.filters.len()), (MAX_GAPS as i64 - 1, Some(70_000), 2));
 }

@@ -121,6 +121,12 @@ pub enum Event {
         to: Option<String>,
         why: String,
     },
+    Skipped {
+        consumer: String,
+        from: u64,
+        through: u64,
+        messages: u64,
+    },
     Subscribed {
         filter: String,
         qos: u8,

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use super::command::Outgoing;
+use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::message::{Properties, Publish, Subscription};
+use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
-use crate::model::rows::OutboxRow;
+use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::topic::MAX_STRING_BYTES;
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The longest key.
+const MAX_KEY_BYTES: usize = 255;
 
 /// Checks the options of a client.
 pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
@@ -28,6 +33,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(options.max_payload <= 268_000_000, "max_payload", "at most 268000000 bytes")?;
     ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
+    ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
@@ -46,8 +52,31 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Checks the limits against what the queues hold already. A single received message of any size is in order.
+pub(crate) fn limits(options: &Options, hot: &Hot) -> Result<(), OpenError> {
+    let fits = |option: &'static str, limit: Limit, held: Limit, mend: &str| {
+        if held.messages <= limit.messages && held.bytes <= limit.bytes {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} messages and {} bytes are less than the {} messages and {} bytes that the store holds; {mend}, or use at \
+             least as much",
+            limit.messages, limit.bytes, held.messages, held.bytes
+        );
+        Err(OpenError::Option { option, problem })
+    };
+    let outbox = Limit {
+        messages: hot.outbox_messages() + hot.parked_messages,
+        bytes: hot.lanes.iter().map(|lane| lane.bytes).sum::<u64>() + hot.parked_bytes,
+    };
+    fits("outbox_limit", options.outbox_limit, outbox, "let them be delivered first")?;
+    let single = hot.inbox_messages <= 1;
+    let inbox = Limit { messages: hot.inbox_messages, bytes: if single { 0 } else { hot.inbox_bytes } };
+    fits("inbox_limit", options.inbox_limit, inbox, "let a shorter retention take what is done with first")
+}
+
 /// Checks a message and makes its row; `expires_ms` holds the time to live until the turn knows the store clock.
-pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, PublishError> {
+pub(crate) fn publish(message: Publish, options: &Options) -> Result<Outgoing, PublishError> {
     let (bytes, limit) = (message.payload.len(), options.max_payload);
     if bytes > limit {
         return Err(PublishError::PayloadTooLarge { bytes, limit });
@@ -62,8 +91,18 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         props if props.is_empty() => None,
         props => Some(Box::new(properties(props)?)),
     };
-    Ok(OutboxRow {
-        id: 0,
+    for (key, text) in [("supersede", &message.supersede), ("idempotency", &message.idempotency)] {
+        match text.as_ref().map_or(1, String::len) {
+            1..=MAX_KEY_BYTES => {}
+            bytes => return Err(PublishError::Key { key, bytes }),
+        }
+    }
+    let lane = match message.lane {
+        Lane::Normal => 0,
+        Lane::Urgent => 1,
+    };
+    let row = OutboxRow {
+        id: join_id(lane, 0),
         topic: message.topic,
         payload: message.payload,
         props,
@@ -73,7 +112,9 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<OutboxRow, 
         maybe_dup: false,
         if_unsupported: message.if_unsupported,
         supersede: message.supersede,
-    })
+        after_ord: None,
+    };
+    Ok(Outgoing { row, key: message.idempotency })
 }
 
 fn properties(mut props: Properties) -> Result<Properties, PublishError> {
@@ -117,6 +158,16 @@ pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
         return Err(Error::Invalid { what: "subscription", problem });
     }
     Ok(())
+}
+
+/// Checks a consumer's lag policy.
+pub(crate) fn lag(lag: Lag) -> Result<(), Error> {
+    let problem = match lag {
+        Lag::Skip { messages } if messages.get() > MAX_LAG_MESSAGES => "skip keeps at most 100000 messages",
+        Lag::Expire { after } if after < Duration::from_millis(1) => "expire takes at least 1 ms",
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid { what: "lag", problem: problem.to_owned() })
 }
 
 /// Checks a consumer's name.

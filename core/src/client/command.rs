@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::consumer::ConsumerSpec;
 use crate::model::error::{Error, PublishError};
 use crate::model::event::Fate;
 use crate::model::message::Subscription;
@@ -13,20 +14,50 @@ use crate::model::topic::TopicFilter;
 /// Sends an answer; that nobody waits for it any more is no error.
 pub(crate) type Answer<T> = oneshot::Sender<T>;
 
+/// A message on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Its id names the lane only; `expires_ms` is the time to live.
+    pub(crate) row: OutboxRow,
+    /// Idempotency.
+    pub(crate) key: Option<String>,
+}
+
+/// What became of the wish to take a message back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cancel {
+    /// It will not be sent; its verdict is `Fate::Cancelled`.
+    Cancelled,
+    /// It was sent, or may have been: the broker may have it.
+    TooLate,
+    /// It had come to its end before.
+    Settled(Fate),
+}
+
 /// One request.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// One message; by far the most common. Its room among the waiting bytes is free again when the turn is done.
     Publish {
-        row: OutboxRow,
+        message: Outgoing,
         _room: OwnedSemaphorePermit,
         answer: Answer<Result<u64, PublishError>>,
     },
     /// Several in one transaction, all or none.
     PublishAll {
-        rows: Vec<OutboxRow>,
+        messages: Vec<Outgoing>,
         _room: OwnedSemaphorePermit,
         answer: Answer<Result<Vec<u64>, PublishError>>,
+    },
+    Cancel {
+        n: u64,
+        answer: Answer<Result<Cancel, Error>>,
+    },
+    /// Answers with the new id.
+    Unpark {
+        n: u64,
+        answer: Answer<Result<u64, Error>>,
     },
     Fate {
         n: u64,
@@ -51,8 +82,7 @@ pub(crate) enum Command {
     },
     /// Answers with the cursor.
     Consumer {
-        name: String,
-        filters: Vec<TopicFilter>,
+        spec: ConsumerSpec,
         answer: Answer<Result<u64, Error>>,
     },
     RemoveConsumer {
@@ -85,7 +115,9 @@ pub(crate) enum Reply {
     Id(Answer<Result<u64, PublishError>>, u64),
     Ids(Answer<Result<Vec<u64>, PublishError>>, Vec<u64>),
     Fate(Answer<Result<Fate, Error>>, Fate),
-    Cursor(Answer<Result<u64, Error>>, u64),
+    Cancelled(Answer<Result<Cancel, Error>>, Cancel),
+    /// A cursor, or an id.
+    Number(Answer<Result<u64, Error>>, u64),
     Flushed(Answer<Result<bool, Error>>, bool),
     Done(Answer<Result<(), Error>>),
 }
@@ -98,7 +130,8 @@ impl Reply {
             Self::Id(answer, id) => drop(answer.send(Ok(id))),
             Self::Ids(answer, ids) => drop(answer.send(Ok(ids))),
             Self::Fate(answer, fate) => drop(answer.send(Ok(fate))),
-            Self::Cursor(answer, cursor) => drop(answer.send(Ok(cursor))),
+            Self::Cancelled(answer, cancel) => drop(answer.send(Ok(cancel))),
+            Self::Number(answer, number) => drop(answer.send(Ok(number))),
             Self::Flushed(answer, all) => drop(answer.send(Ok(all))),
             Self::Done(answer) => drop(answer.send(Ok(()))),
         }
@@ -110,7 +143,8 @@ impl Reply {
             Self::Id(answer, _) => drop(answer.send(Err(publish.clone()))),
             Self::Ids(answer, _) => drop(answer.send(Err(publish.clone()))),
             Self::Fate(answer, _) => drop(answer.send(Err(other.clone()))),
-            Self::Cursor(answer, _) => drop(answer.send(Err(other.clone()))),
+            Self::Cancelled(answer, _) => drop(answer.send(Err(other.clone()))),
+            Self::Number(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Flushed(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Done(answer) => drop(answer.send(Err(other.clone()))),
         }

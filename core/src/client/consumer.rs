@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::Command;
 use super::reading::Reading;
+use crate::model::consumer::{Lag, Skipped, Start};
 use crate::model::error::Error;
 use crate::model::message::{Message, Position, StoreId};
 use crate::model::topic::TopicFilter;
@@ -16,19 +17,43 @@ use crate::model::topic::TopicFilter;
 pub struct ConsumerSpec {
     /// 1 to 255 bytes.
     pub name: String,
-    /// Empty: every message. For an existing consumer: added to what it wants.
+    /// Empty: every message. For an existing consumer: added to what it wants, unless `exact`.
     pub filters: Vec<TopicFilter>,
+    /// Where a new one begins; an existing one goes on where it is.
+    pub start: Start,
+    /// What happens when it falls behind. None: an existing one keeps its policy, a new one has `Lag::Pause`.
+    pub lag: Option<Lag>,
+    /// An existing consumer with other filters is an error instead of being widened.
+    pub exact: bool,
 }
 
 impl ConsumerSpec {
     /// By name, wanting every message.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), filters: Vec::new() }
+        Self { name: name.into(), filters: Vec::new(), start: Start::default(), lag: None, exact: false }
     }
     /// Wanting also this.
     #[must_use]
     pub fn filter(mut self, filter: TopicFilter) -> Self {
         self.filters.push(filter);
+        self
+    }
+    /// A new one begins here.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+    /// It may fall behind so far.
+    #[must_use]
+    pub fn lag(mut self, lag: Lag) -> Self {
+        self.lag = Some(lag);
+        self
+    }
+    /// With these filters or not at all.
+    #[must_use]
+    pub fn exact(mut self) -> Self {
+        self.exact = true;
         self
     }
 }
@@ -106,6 +131,16 @@ impl Consumer {
     /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
     pub async fn done_through(&self, at: Position) -> Result<(), Error> {
         self.mark(at, true).await
+    }
+
+    /// All that this consumer was moved over before it was done with it, since it was made; None: nothing. Kept in the
+    /// store, so a restart does not forget it. Each time is told by [`Event::Skipped`](crate::Event::Skipped) as well.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConsumer`] if it was removed; [`Error::Closed`], [`Error::Storage`].
+    pub async fn skipped(&self) -> Result<Option<Skipped>, Error> {
+        let name = self.name.clone();
+        self.reading.ask(move |reader| reader.skipped(&name)).await
     }
 
     async fn mark(&self, at: Position, through: bool) -> Result<(), Error> {

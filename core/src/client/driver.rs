@@ -31,6 +31,10 @@ const STOP_READING: usize = 1 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// Nothing to do for so long: what can wait is done.
+const IDLE: Duration = Duration::from_millis(500);
+/// The pause between two steps of it.
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// The longest `close` may take, whatever the app says: no clock overflows.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 
@@ -54,6 +58,8 @@ pub(crate) struct Driver {
     pub(super) inputs: Vec<TurnInput>,
     pub(super) out: Outputs,
     busy: bool,
+    /// It was idle and goes on with what can wait.
+    behind: bool,
     more: bool,
     /// Bytes read, written and ignored on links that are gone.
     counted: (u64, u64, u64),
@@ -78,6 +84,7 @@ impl Driver {
             inputs: vec![TurnInput::Session(Input::Tick)],
             out: Outputs::default(),
             busy: false,
+            behind: false,
             more: false,
             counted: (0, 0, 0),
             closing: None,
@@ -113,7 +120,8 @@ impl Driver {
         let mut sleep = std::pin::pin!(tokio::time::sleep(
             deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))
         ));
-        let idle_at = self.busy.then(|| tokio::time::sleep(Duration::from_millis(500)));
+        let pause = if self.behind { CATCH_UP } else { IDLE };
+        let idle_at = self.busy.then(|| tokio::time::sleep(pause));
         let mut idle = std::pin::pin!(async {
             match idle_at {
                 Some(sleep) => sleep.await,
@@ -179,12 +187,12 @@ impl Driver {
         })
         .await;
         if became_idle {
-            self.busy = false;
             if let Err(error) = engine.maintain(true)
                 && leaves_doubt(&error)
             {
                 return self.recover(error).await;
             }
+            (self.busy, self.behind) = (engine.is_behind(), true);
         }
         alive || !self.inputs.is_empty()
     }
@@ -206,7 +214,11 @@ impl Driver {
                         continue;
                     }
                     if let Some(error) = link.failure() {
-                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::Cut(error.to_string()))));
+                        let why = match error {
+                            LinkError::Eof => Why::Closed,
+                            error => Why::Cut(error.to_string()),
+                        };
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
                         self.keep_counters();
                         self.slot = Slot::None;
                     } else if link.take_drained() && link.unsent() < CREDIT {
@@ -233,13 +245,18 @@ impl Driver {
             _ => 0,
         };
         engine.set_bytes(counted);
+        let start = Instant::now();
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
         }
-        self.busy = true;
+        (self.busy, self.behind) = (true, false);
         self.send();
-        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| engine.maintain(false));
+        let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
+            let maintained = engine.maintain(false);
+            engine.took(start.elapsed());
+            maintained
+        });
         self.answer();
         if let Err(error) = maintained
             && leaves_doubt(&error)

@@ -6,12 +6,14 @@ mod command;
 mod consumer;
 mod driver;
 mod fanout;
+mod outgoing;
 mod reading;
 mod recover;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod upkeep;
 mod waiters;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use clock::Clock;
+pub use command::Cancel;
 use command::{Answer, Command};
 pub use consumer::{Consumer, ConsumerSpec};
 use driver::Driver;
@@ -27,6 +30,7 @@ use fanout::{Fanout, Listeners};
 use reading::Reading;
 use turn::Engine;
 
+use crate::model::consumer::Start;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State, Why};
 use crate::model::message::{MessageId, Publish, StoreId, Subscription};
@@ -129,21 +133,22 @@ impl Homing {
     /// # Errors
     /// [`PublishError`]; the message is not stored then, except where the variant says otherwise.
     pub async fn publish(&self, message: Publish) -> Result<MessageId, PublishError> {
-        let row = check::publish(message, &self.options)?;
-        let _room = self.room(row.size()).await?;
-        let n = self.ask(PublishError::Closed, |answer| Command::Publish { row, _room, answer }).await?;
+        let message = check::publish(message, &self.options)?;
+        let _room = self.room(message.row.size()).await?;
+        let n = self.ask(PublishError::Closed, |answer| Command::Publish { message, _room, answer }).await?;
         Ok(MessageId::new(self.store, n))
     }
 
-    /// Accepts several messages in one transaction: all or none. Ids come in the order of the messages.
+    /// Accepts several messages in one transaction: all or none. Ids come in the order of the messages. Supersede and
+    /// idempotency keys count within the batch too.
     ///
     /// # Errors
     /// [`PublishError`] of the first message that is refused; none is stored then.
     pub async fn publish_all(&self, messages: Vec<Publish>) -> Result<Vec<MessageId>, PublishError> {
-        let rows = messages.into_iter().map(|message| check::publish(message, &self.options));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let _room = self.room(rows.iter().map(|row| row.size()).sum()).await?;
-        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { rows, _room, answer }).await?;
+        let messages = messages.into_iter().map(|message| check::publish(message, &self.options));
+        let messages = messages.collect::<Result<Vec<_>, _>>()?;
+        let _room = self.room(messages.iter().map(|message| message.row.size()).sum()).await?;
+        let ids = self.ask(PublishError::Closed, |answer| Command::PublishAll { messages, _room, answer }).await?;
         Ok(ids.into_iter().map(|n| MessageId::new(self.store, n)).collect())
     }
 
@@ -175,7 +180,29 @@ impl Homing {
         self.ask(Error::Closed, |answer| Command::Settled { n, answer }).await
     }
 
-    /// Waits until every message accepted so far has come to its end (true), or `deadline` has passed (false).
+    /// Takes a message back that was not sent yet (it is waiting or parked); its verdict is `Cancelled`, and whoever waits
+    /// for it is told. Once this has answered [`Cancel::Cancelled`] it is never sent, also after a kill.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMessage`] for an id that was never given by this store.
+    pub async fn cancel(&self, id: MessageId) -> Result<Cancel, Error> {
+        let Some(n) = self.number(id) else { return Ok(Cancel::Settled(Fate::OtherStore)) };
+        self.ask(Error::Closed, |answer| Command::Cancel { n, answer }).await
+    }
+
+    /// Publishes a message again that was set aside ([`Fate::Parked`]): the old id gets the verdict `Superseded` by the
+    /// new one, which is returned. If its time to live is over it has expired instead, and keeps its id.
+    ///
+    /// # Errors
+    /// [`Error::NotParked`]; [`Error::NoSuchMessage`] for an id that was never given by this store.
+    pub async fn unpark(&self, id: MessageId) -> Result<MessageId, Error> {
+        let n = self.number(id).ok_or(Error::NoSuchMessage { n: id.number() })?;
+        let new = self.ask(Error::Closed, |answer| Command::Unpark { n, answer }).await?;
+        Ok(MessageId::new(self.store, new))
+    }
+
+    /// Waits until every message accepted so far has come to its end (true), or `deadline` has passed (false). What is
+    /// parked is not waited for.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -201,15 +228,23 @@ impl Homing {
     }
 
     /// Opens a durable consumer, and makes it if there is none of that name. A new one starts at the oldest message
-    /// that is kept; filters named for an existing one are added to what it wants.
+    /// that is kept, unless the spec says otherwise; filters named for an existing one are added to what it wants, unless
+    /// it is to be exact.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is empty or over 255 bytes.
+    /// [`Error::Invalid`] for a name that is empty or over 255 bytes, or a lag policy out of its range;
+    /// [`Error::PositionInvalid`] to begin at a position of another store or beyond the end; [`Error::ConsumerDiffers`].
+    /// Nothing is stored then.
     pub async fn consumer(&self, spec: ConsumerSpec) -> Result<Consumer, Error> {
-        let ConsumerSpec { name, filters } = spec;
-        check::consumer_name(&name)?;
-        let theirs = name.clone();
-        let given = self.ask(Error::Closed, |answer| Command::Consumer { name: theirs, filters, answer }).await?;
+        check::consumer_name(&spec.name)?;
+        spec.lag.map_or(Ok(()), check::lag)?;
+        if let Start::At(at) = spec.start
+            && at.store() != self.store
+        {
+            return Err(Error::PositionInvalid { seq: at.seq(), problem: "of another store" });
+        }
+        let name = spec.name.clone();
+        let given = self.ask(Error::Closed, |answer| Command::Consumer { spec, answer }).await?;
         let (store, last_seq, commands) = (self.store, self.listeners.last_seq.clone(), self.commands.clone());
         Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, commands })
     }

@@ -1,59 +1,40 @@
 //! What the turn does for each command of the app.
 
-use super::command::{Command, Reply};
+use super::command::{Cancel, Command, Reply};
 use super::turn::{Engine, Outputs};
-use crate::model::error::{Error, PublishError};
+use crate::model::error::Error;
 use crate::model::event::Fate;
-use crate::model::rows::OutboxRow;
-use crate::model::topic::TopicFilter;
 use crate::model::writes::Write;
 use crate::session::effect::{Input, Now};
 use crate::store::{StoreError, StoreErrorKind};
 
 impl Engine {
-    fn publish(&mut self, mut row: OutboxRow, now: Now) -> Result<u64, StoreError> {
-        let id = self.session.hot().lanes[0].next_ord;
-        // The handle hands in a time to live; the store clock is known only here.
-        row.expires_ms = row.expires_ms.map(|ttl| now.store_ms.saturating_add(ttl));
-        self.step(Input::Publish(row), now)?;
-        Ok(id)
-    }
-
-    fn outbox_room(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
-        let (lane, limit) = (&self.session.hot().lanes[0], self.options.outbox_limit);
-        if lane.messages + rows.len() as u64 > limit.messages {
-            return Err(PublishError::LimitReached { limit: limit.messages, unit: "messages" });
-        }
-        if lane.bytes + rows.iter().map(OutboxRow::size).sum::<u64>() > limit.bytes {
-            return Err(PublishError::LimitReached { limit: limit.bytes, unit: "bytes" });
-        }
-        Ok(())
-    }
-
     pub(super) fn command(&mut self, command: Command, now: Now, out: &mut Outputs) -> Result<(), StoreError> {
         match command {
-            Command::Publish { row, answer, .. } => {
-                if let Err(error) = self.outbox_room(std::slice::from_ref(&row)) {
-                    drop(answer.send(Err(error)));
-                    return Ok(());
+            Command::Publish { message, answer, .. } => match self.accept(message, now) {
+                Ok(Ok(id)) => out.replies.push(Reply::Id(answer, id)),
+                Ok(Err(error)) => drop(answer.send(Err(error))),
+                Err(error) => {
+                    out.replies.push(Reply::Id(answer, 0));
+                    return Err(error);
                 }
-                let result = self.publish(row, now);
-                out.replies.push(Reply::Id(answer, result.as_ref().copied().unwrap_or(0)));
-                result?;
-            }
-            Command::PublishAll { rows, answer, .. } => {
-                if let Err(error) = self.outbox_room(&rows) {
-                    drop(answer.send(Err(error)));
-                    return Ok(());
+            },
+            Command::PublishAll { messages, answer, .. } => match self.accept_all(messages, now) {
+                Ok(Ok(ids)) => out.replies.push(Reply::Ids(answer, ids)),
+                Ok(Err(error)) => drop(answer.send(Err(error))),
+                Err(error) => {
+                    out.replies.push(Reply::Ids(answer, Vec::new()));
+                    return Err(error);
                 }
-                let ids: Result<Vec<u64>, StoreError> = rows.into_iter().map(|row| self.publish(row, now)).collect();
-                let (ids, failed) = match ids {
-                    Ok(ids) => (ids, None),
-                    Err(error) => (Vec::new(), Some(error)),
-                };
-                out.replies.push(Reply::Ids(answer, ids));
-                failed.map_or(Ok(()), Err)?;
-            }
+            },
+            Command::Cancel { n, answer } => match self.cancel(n, now)? {
+                Some(cancel) => out.replies.push(Reply::Cancelled(answer, cancel)),
+                None => drop(answer.send(Err(Error::NoSuchMessage { n }))),
+            },
+            Command::Unpark { n, answer } => match self.unpark(n, now)? {
+                Ok(id) => out.replies.push(Reply::Number(answer, id)),
+                Err(error) => drop(answer.send(Err(error))),
+            },
             Command::Fate { n, answer } => match self.store.fate(n)? {
                 Some(fate) => out.replies.push(Reply::Fate(answer, fate)),
                 None => drop(answer.send(Err(Error::NoSuchMessage { n }))),
@@ -65,12 +46,12 @@ impl Engine {
             },
             Command::Flush { deadline, answer } => {
                 let until = now.mono_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
-                let lane = self.session.hot().lanes[0];
+                let hot = self.session.hot();
                 // What was settled in this turn already is not waited for, so it must not be counted down either.
                 let settled_now = self.fx.settled.len();
-                match lane.messages {
+                match hot.outbox_messages() {
                     0 => out.replies.push(Reply::Flushed(answer, true)),
-                    left => self.waiters.flush(answer, until, lane.next_ord - 1, left, settled_now),
+                    left => self.waiters.flush(answer, until, hot.last_ids(), left, settled_now),
                 }
             }
             Command::Subscribe { wish, answer } => {
@@ -81,10 +62,10 @@ impl Engine {
                 self.step(Input::Unsubscribe(filter), now)?;
                 out.replies.push(Reply::Done(answer));
             }
-            Command::Consumer { name, filters, answer } => {
-                let cursor = self.consumer(name, filters)?;
-                out.replies.push(Reply::Cursor(answer, cursor));
-            }
+            Command::Consumer { spec, answer } => match self.consumer(spec)? {
+                Ok(cursor) => out.replies.push(Reply::Number(answer, cursor)),
+                Err(error) => drop(answer.send(Err(error))),
+            },
             Command::RemoveConsumer { name, answer } => {
                 if self.store.consumers().iter().all(|consumer| consumer.name != name) {
                     drop(answer.send(Err(Error::NoSuchConsumer { name })));
@@ -129,28 +110,14 @@ impl Engine {
         Ok(())
     }
 
-    fn consumer(&mut self, name: String, filters: Vec<TopicFilter>) -> Result<u64, StoreError> {
-        let existing = self.store.consumers().into_iter().find(|consumer| consumer.name == name);
-        let Some(existing) = existing else {
-            self.store.write(Write::ConsumerPut { name, filters, cursor: 0 })?;
-            return Ok(0);
-        };
-        // Filters widen what a consumer wants; one that wants everything (no filters) cannot be widened.
-        let mut union = existing.filters.clone();
-        union.extend(filters.into_iter().filter(|filter| !existing.filters.contains(filter)));
-        if !existing.filters.is_empty() && union.len() > existing.filters.len() {
-            self.store.write(Write::ConsumerPut { name, filters: union, cursor: existing.cursor })?;
-        }
-        Ok(existing.cursor)
-    }
-
     /// A command that cannot be carried out, for the store has failed: it gets the error with all others.
     pub(super) fn promise(command: Command, out: &mut Outputs) {
         out.replies.push(match command {
             Command::Publish { answer, .. } => Reply::Id(answer, 0),
             Command::PublishAll { answer, .. } => Reply::Ids(answer, Vec::new()),
             Command::Fate { answer, .. } | Command::Settled { answer, .. } => Reply::Fate(answer, Fate::Unknown),
-            Command::Consumer { answer, .. } => Reply::Cursor(answer, 0),
+            Command::Cancel { answer, .. } => Reply::Cancelled(answer, Cancel::TooLate),
+            Command::Unpark { answer, .. } | Command::Consumer { answer, .. } => Reply::Number(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }

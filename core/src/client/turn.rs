@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Reply};
+use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State};
@@ -18,7 +19,7 @@ use crate::wire::packet::{Packet, Protocol};
 /// How often messages that retention no longer keeps are looked for.
 const RETENTION_EVERY_MS: i64 = 60_000;
 /// How many rows retention removes in one turn.
-const RETENTION_ROWS: usize = 1000;
+pub(super) const RETENTION_ROWS: usize = 1000;
 /// How old the counters in the store may get while turns commit anyway.
 const REPORT_EVERY_MS: i64 = 10_000;
 
@@ -53,13 +54,16 @@ pub(crate) struct Engine {
     pub(super) options: Arc<Options>,
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
+    /// What is watched of the inbox.
+    pub(super) inbox: InboxWatch,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
-    commits: u64,
+    pub(super) commits: u64,
     failures: u64,
     turns: u64,
     largest: u64,
+    slowest_us: u64,
     bytes: (u64, u64, u64),
 }
 
@@ -67,17 +71,20 @@ impl Engine {
     /// Opens the store and rebuilds the session from its rows.
     pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
+        super::check::limits(&options, &store.hot())?;
         Self::with_store(options, store, seed)
     }
 
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
-        let session = Self::restore(&options, &mut store, seed).map_err(|error| error.at_open(&options.store))?;
+        let restored = Self::restore(&options, &mut store, seed);
+        let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
         Ok(Self {
             session,
             store,
             options,
             fx: Effects::default(),
             waiters: Waiters::default(),
+            inbox,
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -85,21 +92,24 @@ impl Engine {
             failures: 0,
             turns: 0,
             largest: 0,
+            slowest_us: 0,
             bytes: (0, 0, 0),
         })
     }
 
-    fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<Session, StoreError> {
+    fn restore(options: &Arc<Options>, store: &mut Store, seed: u64) -> Result<(Session, InboxWatch), StoreError> {
         let hot = store.hot();
         let restored = Restored {
             row: store.session(),
             hot,
             subscriptions: store.subscriptions()?,
             received_qos2: store.received_qos2()?,
-            in_flight: store.in_flight(hot.lanes[0].sent_through)?,
+            in_flight: store.in_flight(hot.sent_through())?,
+            skipped_pids: store.skipped_pids()?,
             open_gaps: store.open_gaps()?,
         };
-        Ok(Session::new(Arc::clone(options), restored, seed))
+        let inbox = InboxWatch::new(&restored.open_gaps);
+        Ok((Session::new(Arc::clone(options), restored, seed), inbox))
     }
 
     /// After a failed commit: what is left can open the file anew.
@@ -121,12 +131,17 @@ impl Engine {
 
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline()].into_iter().flatten().min()
+        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout()].into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
     pub(crate) fn heard(&mut self, now: Now) {
         self.session.heard(now);
+    }
+
+    /// How long the last turn took, checkpoint included.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.slowest_us = self.slowest_us.max(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Bytes read, written and ignored on all links so far.
@@ -147,10 +162,11 @@ impl Engine {
             commits: self.commits,
             commit_failures: self.failures,
             largest_turn: self.largest,
+            slowest_turn_us: self.slowest_us,
             bytes_in: self.bytes.0,
             bytes_out: self.bytes.1,
             ignored_bytes: self.bytes.2,
-            outbox_messages: hot.lanes.iter().map(|lane| lane.messages).sum(),
+            outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
             ..*self.session.metrics()
         }
@@ -191,6 +207,8 @@ impl Engine {
             return Err(error);
         }
         self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        // Whoever waited for one of these had its answer when it was set aside.
+        self.fx.settled.append(&mut self.fx.unparked);
         out.sends.append(&mut self.fx.sends);
         out.events.append(&mut self.fx.events);
         out.settled.append(&mut self.fx.settled);
@@ -210,6 +228,9 @@ impl Engine {
 
     /// Checkpoints, and what else can wait until there is nothing to do.
     pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
+        if idle {
+            self.index_idle()?;
+        }
         self.store.maintain(idle)
     }
 
@@ -247,6 +268,8 @@ impl Engine {
             let stored = self.store.hot();
             let hot = self.session.hot_mut();
             hot.turn = stored.turn;
+            // Less what was not stored after all.
+            (hot.inbox_messages, hot.inbox_bytes) = (stored.inbox_messages, stored.inbox_bytes);
             for (ours, theirs) in hot.lanes.iter_mut().zip(stored.lanes) {
                 ours.verdict_floor = theirs.verdict_floor;
             }
@@ -254,7 +277,7 @@ impl Engine {
         Ok(())
     }
 
-    fn report(&mut self, now: Now) -> Result<(), StoreError> {
+    pub(super) fn report(&mut self, now: Now) -> Result<(), StoreError> {
         self.report_at = now.mono_ms + REPORT_EVERY_MS;
         let metrics = serde_json::to_string(&self.metrics()).unwrap_or_default();
         let connection = self.connection;
@@ -267,6 +290,8 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
+        self.index()?;
+        self.watch_inbox(now)?;
         let wanted = self.session.wants_room();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
@@ -282,7 +307,7 @@ impl Engine {
         if removed.messages > 0 {
             self.step(Input::Room, now)?;
         }
-        Ok(())
+        self.overflow(now)
     }
 
     pub(super) fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {
@@ -295,13 +320,17 @@ impl Engine {
                 return Ok(());
             }
             let loaded = match self.fx.loads.remove(0) {
-                Load::Outbox { after, through, max_rows, max_bytes } => {
+                Load::Outbox { lane, after, through, max_rows, max_bytes } => {
                     let (rows, complete) = self.store.load_outbox(after, through, max_rows, max_bytes)?;
-                    Loaded::Outbox { rows, complete }
+                    Loaded::Outbox { lane, rows, complete }
+                }
+                Load::Parked { after, max_rows, max_bytes } => {
+                    let (rows, complete) = self.store.load_parked(after, max_rows, max_bytes)?;
+                    Loaded::Parked { rows, complete }
                 }
                 Load::Released => Loaded::Released(self.store.released()?),
-                Load::Expired { after, now_ms, max_rows } => {
-                    let (rows, next_ms) = self.store.expired(after, now_ms, max_rows)?;
+                Load::Expired { sent_through, now_ms, max_rows } => {
+                    let (rows, next_ms) = self.store.expired(sent_through, now_ms, max_rows)?;
                     Loaded::Expired { rows, next_ms }
                 }
             };
@@ -335,11 +364,12 @@ impl Failed {
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
         // What ended in the failed turn is told by the rows alone.
-        let (store, lane) = (&mut engine.store, engine.session.hot().lanes[0]);
-        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), lane.next_ord - 1, lane.messages);
+        let (store, hot) = (&mut engine.store, engine.session.hot());
+        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
         engine.session.go_on(self.metrics, self.wanted);
-        let Metrics { turns, commits, commit_failures, largest_turn, .. } = self.metrics;
-        (engine.turns, engine.commits, engine.largest) = (turns, commits, largest_turn);
+        let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
+        (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
+            (turns, commits, largest_turn, slowest_turn_us);
         engine.failures = commit_failures + 1;
         Ok((engine, happened))
     }

@@ -5,16 +5,24 @@ use std::collections::HashMap;
 use super::command::{Answer, Reply};
 use crate::model::error::Error;
 use crate::model::event::Fate;
+use crate::model::rows::split_id;
 
 #[derive(Debug)]
 struct Flush {
     answer: Answer<Result<bool, Error>>,
     /// `Now::mono_ms` at which the caller gives up.
     until: i64,
-    through: u64,
+    /// The last id that counts, by lane.
+    through: [u64; 2],
     left: u64,
     /// Settled entries of the first turn that were counted before this wait began.
     skip: usize,
+}
+
+impl Flush {
+    fn covers(&self, n: u64) -> bool {
+        self.through.get(split_id(n).0).is_some_and(|through| n <= *through)
+    }
 }
 
 /// All waits. Those whose caller has gone are dropped when their turn comes, or when many have piled up.
@@ -41,12 +49,12 @@ impl Waiters {
         }
     }
 
-    /// For the end of the `left` messages with a number up to `through`.
+    /// For the end of the `left` messages with an id up to `through` in their lane.
     pub(crate) fn flush(
         &mut self,
         answer: Answer<Result<bool, Error>>,
         until: i64,
-        through: u64,
+        through: [u64; 2],
         left: u64,
         skip: usize,
     ) {
@@ -55,7 +63,7 @@ impl Waiters {
     }
 
     /// After a failed commit: answers what the rows say, and counts anew what is left.
-    pub(crate) fn ask_again(&mut self, mut fate: impl FnMut(u64) -> Option<Fate>, through: u64, left: u64) {
+    pub(crate) fn ask_again(&mut self, mut fate: impl FnMut(u64) -> Option<Fate>, through: [u64; 2], left: u64) {
         let ended = |n: &u64| fate(*n).filter(Fate::is_final).map(|fate| (*n, fate));
         let ended: Vec<_> = self.messages.keys().filter_map(ended).collect();
         for (n, fate) in ended {
@@ -91,7 +99,7 @@ impl Waiters {
         while index < self.flushes.len() {
             let flush = &mut self.flushes[index];
             let skip = std::mem::take(&mut flush.skip);
-            let ended = settled[skip..].iter().filter(|(n, _)| *n <= flush.through).count() as u64;
+            let ended = settled[skip..].iter().filter(|(n, _)| flush.covers(*n)).count() as u64;
             flush.left = flush.left.saturating_sub(ended);
             if flush.left == 0 || flush.until <= now_ms {
                 let Flush { answer, left, .. } = self.flushes.swap_remove(index);

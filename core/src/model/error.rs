@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::topic::NameError;
+use super::topic::{NameError, TopicFilter};
 
 /// Why a client could not be opened. Nothing was changed, unless a variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +97,19 @@ pub enum PublishError {
         /// Zero or too long.
         what: &'static str,
     },
+    /// A supersede or an idempotency key that is empty or longer than 255 bytes.
+    #[error("{key} key is {bytes} bytes long; it must be 1 to 255 bytes")]
+    Key {
+        /// Which.
+        key: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// QoS 0 while there is no connection, and `Options::qos0_offline` says to refuse it.
+    #[error(
+        "there is no connection, and QoS 0 is refused without one (qos0_offline); publish again later or with QoS 1"
+    )]
+    Offline,
     /// The outbox is at its limit.
     #[error("outbox is full: {limit} {unit} (outbox_limit); wait for messages to be delivered, or raise the limit")]
     LimitReached {
@@ -114,8 +127,12 @@ pub enum PublishError {
         /// SQLite's words.
         detail: String,
     },
-    /// A commit failed and it could not be found out whether it happened: the message may or may not be accepted.
-    #[error("the store failed in the middle of a commit: the message may or may not have been accepted")]
+    /// A commit failed and it could not be found out whether it happened: the message may or may not be accepted. With an
+    /// idempotency key it is safe to publish it again.
+    #[error(
+        "the store failed in the middle of a commit: the message may or may not have been accepted; \
+         publish it again with the same idempotency key"
+    )]
     Unknown,
     /// The client has been closed.
     #[error("the client is closed")]
@@ -149,9 +166,23 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A consumer of this name exists and wants something else, and `exact` was asked for. Nothing was changed.
+    #[error("consumer {name:?} exists with other filters ({}); name another one, or remove it", join(.filters))]
+    ConsumerDiffers {
+        /// The name.
+        name: String,
+        /// What it wants; empty: everything.
+        filters: Vec<TopicFilter>,
+    },
     /// An id that this store never gave.
     #[error("id {n} was never given by this store")]
     NoSuchMessage {
+        /// Its number.
+        n: u64,
+    },
+    /// A message that is not set aside.
+    #[error("message {n} is not parked")]
+    NotParked {
         /// Its number.
         n: u64,
     },
@@ -166,4 +197,11 @@ pub enum Error {
     /// A wait was cancelled through its canceller.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn join(filters: &[TopicFilter]) -> String {
+    match filters {
+        [] => "every message".to_owned(),
+        filters => filters.iter().map(TopicFilter::as_str).collect::<Vec<_>>().join(", "),
+    }
 }

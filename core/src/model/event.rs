@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::consumer::{Lag, Skipped};
 use super::message::{MessageId, QoS, StoreId};
 use super::reason::ReasonCode;
 use super::topic::TopicFilter;
@@ -63,6 +64,8 @@ pub enum Why {
     Unreachable(String),
     /// The link was cut by the other side or the network.
     Cut(String),
+    /// The broker closed the link in order, without a word.
+    Closed,
     /// Nothing was heard for one and a half keep alives.
     KeepAlive,
     /// No CONNACK came in time.
@@ -86,6 +89,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
+            Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),
             Self::ConnackTimeout => f.write_str("no CONNACK in time"),
             Self::Broker(reason) => write!(f, "{reason}"),
@@ -187,6 +191,8 @@ pub struct Gap {
     pub to_ms: Option<i64>,
     /// The last message received before it.
     pub after_seq: u64,
+    /// The size of what was too large, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// Something that happened. Nothing of it is lost silently: a slow reader is told how many it missed.
@@ -204,6 +210,13 @@ pub enum Event {
     },
     /// A gap was closed: messages may be missing in it.
     Gap(Gap),
+    /// A consumer was moved over messages that it was not done with: its lag policy, or the inbox's policy at its limit.
+    Skipped {
+        /// Its name.
+        consumer: String,
+        /// Which. [`Consumer::skipped`](crate::Consumer::skipped) has the sum of all.
+        skipped: Skipped,
+    },
     /// The broker grants this subscription: said at its SUBACK, and at every connect at which the grant still holds.
     Subscribed {
         /// Which.
@@ -271,6 +284,8 @@ pub struct Metrics {
     pub dropped_in: u64,
     /// The most commands and packets that one turn handled.
     pub largest_turn: u64,
+    /// The longest time from the first decision of a turn to the end of its checkpoint, in microseconds.
+    pub slowest_turn_us: u64,
     /// Messages in the outbox now.
     pub outbox_messages: u64,
     /// Messages in the inbox now.
@@ -286,6 +301,8 @@ pub struct OutboxDepth {
     pub in_flight: u64,
     /// Bytes of both.
     pub bytes: u64,
+    /// Set aside; neither waiting nor in flight.
+    pub parked: u64,
 }
 
 /// A consumer at a glance.
@@ -300,6 +317,10 @@ pub struct ConsumerStatus {
     pub cursor: u64,
     /// Messages after the cursor.
     pub behind: u64,
+    /// How far it may fall behind.
+    pub lag: Lag,
+    /// All that it was moved over so far.
+    pub skipped: Option<Skipped>,
 }
 
 /// A subscription at a glance.

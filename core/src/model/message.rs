@@ -263,6 +263,8 @@ pub struct Message {
     pub qos: QoS,
     /// The broker sent it as a retained message.
     pub retained: bool,
+    /// A retained message that says again what the topic's last value says already.
+    pub replay: bool,
     /// The broker marked it as perhaps delivered before (DUP); a hint only.
     pub dup: bool,
     /// When it was stored: Unix time in milliseconds, by the wall clock of that moment.

@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod broker_url;
+pub mod consumer;
 pub mod error;
 pub mod event;
 pub mod message;

@@ -83,6 +83,46 @@ impl Will {
     }
 }
 
+/// What to do when the inbox is at its limit and every message in it is still wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum InboxFull {
+    /// Acknowledgements are withheld: the broker keeps the rest, and the link goes on pinging (default). QoS 0 messages,
+    /// which no broker keeps, are dropped, and a gap says so.
+    #[default]
+    Pause,
+    /// The oldest messages go although consumers are not done with them; a gap `inbox_overflow` says so, and each
+    /// consumer is told what it was moved over.
+    DropOldest,
+}
+
+/// What `publish` does when the outbox is at its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OutboxFull {
+    /// `PublishError::LimitReached` (default).
+    #[default]
+    Refuse,
+    /// The oldest waiting messages that were never sent make room, normal ones before urgent ones: `Fate::Dropped`. If
+    /// nothing may go, or the message alone is over the limit, it is refused.
+    DropOldest,
+    /// The new message gets an id and the verdict `Fate::Dropped` at once.
+    DropNewest,
+}
+
+/// What `publish` does with a QoS 0 message while there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Qos0Offline {
+    /// It waits like any other (default).
+    #[default]
+    Queue,
+    /// `PublishError::Offline`.
+    Refuse,
+    /// It gets an id and the verdict `Fate::Dropped` at once.
+    Drop,
+}
+
 /// A queue's limit; whichever is reached first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -123,10 +163,20 @@ pub struct Options {
     pub max_packet: u32,
     /// The largest payload that `publish` takes, in bytes; default 16 MiB.
     pub max_payload: usize,
-    /// Default: 2,000,000 messages, 1 GiB; at the limit `publish` is refused.
+    /// Default: 2,000,000 messages, 1 GiB, parked ones included. Not below what the store holds already.
     pub outbox_limit: Limit,
-    /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then acknowledgements are withheld.
+    /// What happens at that limit; default: `publish` is refused.
+    pub outbox_full: OutboxFull,
+    /// QoS 0 without a connection; default: it waits.
+    pub qos0_offline: Qos0Offline,
+    /// Default: 2,000,000 messages, 1 GiB; at the limit done messages go first, then `inbox_full` says. Not below what the
+    /// store holds already.
     pub inbox_limit: Limit,
+    /// At the inbox's limit; default: pause.
+    pub inbox_full: InboxFull,
+    /// How long the broker keeps messages for a client that is away, if less than the session expiry: then a longer
+    /// absence is a gap `possibly_dropped`. None (default): as long as the session.
+    pub broker_keeps: Option<Duration>,
     /// Messages that every consumer is done with leave the inbox so long after they were received; default 30 days.
     pub retention: Duration,
     /// What to do with a session that is not ours.
@@ -162,7 +212,11 @@ impl Options {
             max_packet: 16 << 20,
             max_payload: 16 << 20,
             outbox_limit: Limit { messages: 2_000_000, bytes: GIB },
+            outbox_full: OutboxFull::default(),
+            qos0_offline: Qos0Offline::default(),
             inbox_limit: Limit { messages: 2_000_000, bytes: GIB },
+            inbox_full: InboxFull::default(),
+            broker_keeps: None,
             retention: Duration::from_secs(30 * 24 * 3600),
             foreign_session: ForeignSession::default(),
             will: None,

@@ -45,6 +45,8 @@ pub struct OutboxRow {
     pub if_unsupported: IfUnsupported,
     /// A newer message with the same key takes its place while it waits.
     pub supersede: Option<String>,
+    /// Urgent messages in flight: the normal lane's cursor when it was first sent in this session.
+    pub after_ord: Option<u64>,
 }
 
 impl OutboxRow {
@@ -215,6 +217,10 @@ pub struct SessionRow {
     pub last_connect_ms: Option<i64>,
     /// A CONNECT was sent for a session of ours, and its CONNACK has not come: the broker may have lost the session then.
     pub unanswered: bool,
+    /// The message that seems to close every link, and how many links running it has closed.
+    pub suspect_id: Option<u64>,
+    /// See `suspect_id`.
+    pub strikes: u32,
     /// A link began while the broker's receipt of PUBCOMPs was in doubt, and no PINGRESP has come since: it may fall back.
     pub unproven: bool,
 }
@@ -255,6 +261,10 @@ pub struct Hot {
     pub last_contact_ms: i64,
     /// Normal and urgent lane.
     pub lanes: [LaneCounters; 2],
+    /// Rows set aside: in no lane, but counted against the outbox's limit.
+    pub parked_messages: u64,
+    /// Their bytes.
+    pub parked_bytes: u64,
 }
 
 impl Hot {
@@ -262,6 +272,21 @@ impl Hot {
     pub fn is_in_flight(&self, id: u64) -> bool {
         let (lane, ord) = split_id(id);
         self.lanes.get(lane).is_some_and(|lane| ord <= lane.sent_through)
+    }
+
+    /// The cursors of both lanes.
+    pub fn sent_through(&self) -> [u64; 2] {
+        self.lanes.map(|lane| lane.sent_through)
+    }
+
+    /// The last id given in each lane.
+    pub fn last_ids(&self) -> [u64; 2] {
+        std::array::from_fn(|lane| join_id(lane, self.lanes[lane].next_ord - 1))
+    }
+
+    /// Rows in the lanes: waiting and in flight.
+    pub fn outbox_messages(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.messages).sum()
     }
 
     /// The first and the last id of a lane that were sent.

@@ -165,13 +165,29 @@ impl TopicFilter {
         self.0.starts_with("$share/")
     }
 
+    /// The filter without `$share` and group.
+    fn levels(&self) -> &str {
+        match self.0.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+            Some((_, filter)) => filter,
+            None => &self.0,
+        }
+    }
+
+    /// How every topic that matches begins, and whether that is all of it: then only the topic of that name matches.
+    pub(crate) fn literal(&self) -> (&str, bool) {
+        let levels = self.levels();
+        match levels.find(['+', '#']) {
+            None => (levels, true),
+            // `a/#` matches `a` too.
+            Some(at) if levels[at..].starts_with('#') => (levels[..at].strip_suffix('/').unwrap_or(""), false),
+            Some(at) => (&levels[..at], false),
+        }
+    }
+
     /// Whether a message on `topic` matches. Wildcards in the first level do not match topics that begin with `$`
     /// [MQTT-4.7.2-1]. For a shared subscription the part behind the group counts.
     pub fn matches(&self, topic: &TopicName) -> bool {
-        let filter = match self.0.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
-            Some((_, filter)) => filter,
-            None => &self.0,
-        };
+        let filter = self.levels();
         if topic.as_str().starts_with('$') && filter.starts_with(['+', '#']) {
             return false;
         }

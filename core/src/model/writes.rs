@@ -1,6 +1,8 @@
 //! What a turn asks the store to write. All writes of a turn are one transaction, applied in the order given.
 
-use super::event::GapCause;
+use super::consumer::Lag;
+use super::event::{Gap, GapCause};
+use super::reason::ReasonCode;
 use super::rows::{InboxRow, OutboxRow, Outcome, SessionRow, SubscriptionRow};
 use super::topic::TopicFilter;
 
@@ -19,6 +21,46 @@ pub enum Write {
         /// Wall clock.
         at_ms: i64,
     },
+    /// An urgent message goes out for the first time in this session, behind the normal ones up to `after_ord`.
+    SentAfter {
+        /// Its id.
+        id: u64,
+        /// The normal lane's cursor.
+        after_ord: u64,
+    },
+    /// A message leaves its lane and is set aside.
+    Park {
+        /// Its id.
+        id: u64,
+        /// Why.
+        reason: ReasonCode,
+        /// It was sent: the broker may have it.
+        maybe_dup: bool,
+        /// Wall clock.
+        at_ms: i64,
+    },
+    /// A message that was set aside came to its end.
+    ParkedGone {
+        /// Its id.
+        id: u64,
+        /// How.
+        verdict: Outcome,
+        /// Wall clock.
+        at_ms: i64,
+    },
+    /// A packet identifier that the broker may still hold: no fresh QoS 2 message gets it before the session is lost.
+    SkipPid(u16),
+    /// An idempotency key now stands for this message.
+    Idempotency {
+        /// The app's.
+        key: String,
+        /// Which message.
+        id: u64,
+        /// Store clock.
+        now_ms: i64,
+        /// Store clock: until then.
+        until_ms: i64,
+    },
     /// PUBREC came: from now on only PUBREL is sent for it.
     Release {
         /// Its id.
@@ -28,6 +70,14 @@ pub enum Write {
     },
     /// A message was received.
     InboxInsert(InboxRow),
+    /// A retained message was received. If it says what the topic's last value says it is marked so, and stored only if
+    /// it was asked for or that value's own message is gone; otherwise it refreshes the value's age.
+    InboxRetained {
+        /// The message.
+        row: InboxRow,
+        /// A subscription asks for retained messages again and again.
+        asked: bool,
+    },
     /// A QoS 2 message was received and not yet released.
     ReceivedQos2 {
         /// Its packet identifier.
@@ -39,17 +89,17 @@ pub enum Write {
     CompletedQos2(u16),
     /// The broker is known to have our PUBCOMP: nothing is kept of it.
     ForgetQos2(u16),
-    /// The broker has lost the session (P8): `received_qos2` and `released` are emptied, rows with an id up to
-    /// `sent_through` become `maybe_dup`.
+    /// The broker has lost the session (P8): `received_qos2`, `released` and the skipped packet identifiers are emptied, rows
+    /// up to `sent_through` become `maybe_dup`.
     SessionLost {
-        /// The normal lane's cursor before the loss.
-        sent_through: u64,
+        /// The cursors of both lanes before the loss.
+        sent_through: [u64; 2],
     },
-    /// The broker may have lost the session unheard: QoS 2 rows with an id up to `sent_through` that are not released
+    /// The broker may have lost the session unheard: QoS 2 rows up to `sent_through` that are not released
     /// become `maybe_dup`.
     SessionDoubted {
-        /// The normal lane's cursor.
-        sent_through: u64,
+        /// The cursors of both lanes.
+        sent_through: [u64; 2],
     },
     /// Identity or protocol state changed.
     Session(Box<SessionRow>),
@@ -68,13 +118,17 @@ pub enum Write {
         /// The last message before it.
         after_seq: u64,
     },
-    /// Open gaps of this filter close.
+    /// The open gap of this filter and cause closes.
     GapClose {
         /// Which.
         filter: TopicFilter,
+        /// Why it was opened: others of the filter stay open.
+        cause: GapCause,
         /// Wall clock.
         to_ms: i64,
     },
+    /// A gap that is over when it is known; one row a filter.
+    GapNote(Gap),
     /// A consumer is made; nothing happens if one of that name exists with these filters, and its filters are replaced
     /// otherwise.
     ConsumerPut {
@@ -84,6 +138,13 @@ pub enum Write {
         filters: Vec<TopicFilter>,
         /// Everything up to here counts as done for a new one.
         cursor: u64,
+    },
+    /// How far a consumer may fall behind.
+    ConsumerLag {
+        /// Its name.
+        name: String,
+        /// From now on.
+        lag: Lag,
     },
     /// A consumer and its marks go.
     ConsumerRemove {

@@ -278,10 +278,10 @@ impl Connection {
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
         if let Phase::Up(up) = was {
-            let short = matches!(why, Why::Cut(_)) && now - up.since < SHORT_LIFE_MS;
+            let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
             probable_take_over = self.short_lives == SHORT_LIVES;
-            self.ignore_unknown = matches!(why, Why::Cut(_)) && up.answered_unknown;
+            self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;
         }
         if !self.wanted {
             return (State::Offline(Why::Asked), false);

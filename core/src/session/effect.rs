@@ -21,8 +21,31 @@ pub struct Now {
 /// Something happened.
 #[derive(Debug)]
 pub enum Input {
-    /// The app publishes; the row's id is filled in by the session.
+    /// The app publishes; the row's id names its lane, the session fills in the rest.
     Publish(OutboxRow),
+    /// The app publishes what the policy drops at once: it gets an id and a verdict, and no row.
+    PublishDropped {
+        /// Which lane.
+        lane: usize,
+    },
+    /// Waiting messages (id and size) that come to this end unsent. Those that were sent meanwhile stay.
+    Withdraw {
+        /// Id and size.
+        rows: Vec<(u64, u64)>,
+        /// Their end.
+        fate: Fate,
+    },
+    /// A message that was set aside comes to this end.
+    EndParked {
+        /// Its id.
+        id: u64,
+        /// See `OutboxRow::size`.
+        size: u64,
+        /// Its end.
+        fate: Fate,
+    },
+    /// A message that was set aside is published again.
+    Unpark(OutboxRow),
     /// The app wants a subscription.
     Subscribe(Subscription),
     /// The app no longer wants it.
@@ -57,6 +80,8 @@ pub enum Input {
 pub enum Load {
     /// Outbox rows with `after < id <= through`, in order: at least one if there is one, then up to the bounds.
     Outbox {
+        /// Which lane it is for.
+        lane: usize,
         /// Exclusive.
         after: u64,
         /// Inclusive.
@@ -68,10 +93,19 @@ pub enum Load {
     },
     /// Ids of released messages in the order of their PUBRECs.
     Released,
-    /// Waiting rows (above `after`) that have expired by `now_ms`, and when the next one will.
-    Expired {
+    /// Rows set aside because of what the broker supports, with an id above `after`, in order.
+    Parked {
         /// Exclusive.
         after: u64,
+        /// At most so many rows.
+        max_rows: usize,
+        /// At most so many bytes and one row.
+        max_bytes: usize,
+    },
+    /// Waiting rows (above the cursors) that have expired by `now_ms`, and when the next one will.
+    Expired {
+        /// By lane.
+        sent_through: [u64; 2],
         /// Store clock.
         now_ms: i64,
         /// At most so many.
@@ -84,6 +118,8 @@ pub enum Load {
 pub enum Loaded {
     /// Rows in order, and whether there are no more up to `through`.
     Outbox {
+        /// Which lane asked.
+        lane: usize,
         /// The rows.
         rows: Vec<OutboxRow>,
         /// The range was read to its end.
@@ -91,6 +127,13 @@ pub enum Loaded {
     },
     /// Ids.
     Released(Vec<u64>),
+    /// Rows set aside, in order, and whether there are no more.
+    Parked {
+        /// The rows.
+        rows: Vec<OutboxRow>,
+        /// That was all.
+        complete: bool,
+    },
     /// Ids and sizes, and the next expiry after them on the store clock.
     Expired {
         /// Id and size.
@@ -113,6 +156,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// After the commit; numbers of this store.
     pub settled: Vec<(u64, Fate)>,
+    /// After the commit: ends of messages that were in no lane: set aside before, or dropped at once.
+    pub unparked: Vec<(u64, Fate)>,
     /// After the commit and after `sends` were flushed (bounded in time).
     pub close: bool,
     /// With `close`: the other side is dead, nothing needs to get through.

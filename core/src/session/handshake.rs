@@ -6,7 +6,7 @@ use super::Session;
 use super::connection::{Phase, Purpose};
 use super::effect::{Effects, Now};
 use super::outbound::LinkLimits;
-use crate::model::event::{Event, State, Why};
+use crate::model::event::{Event, Gap, GapCause, State, Why};
 use crate::model::message::QoS;
 use crate::model::options::{ForeignSession, Version};
 use crate::model::reason::ReasonCode;
@@ -53,6 +53,9 @@ impl Session {
         }
         if self.row.broker.is_none() {
             fx.events.push(Event::State(State::Offline(Why::NoBroker)));
+        }
+        if self.row.suspect_id.is_some() {
+            self.out.suspected_before();
         }
         let (out, mut cx) = self.outbound(now, fx);
         out.ask_expired(&mut cx);
@@ -123,7 +126,36 @@ impl Session {
             let (out, mut cx) = self.outbound(now, fx);
             out.doubt(&mut cx);
         }
+        if ack.session_present && ours {
+            self.possibly_dropped(now, fx);
+        }
         self.accepted(&ack, asked, now, fx);
+    }
+
+    /// The broker says that it has the session still; but after so long it may have dropped messages of it.
+    fn possibly_dropped(&mut self, now: Now, fx: &mut Effects) {
+        let session = match self.row.expiry_granted_s {
+            Some(u32::MAX) => None,
+            Some(seconds) => Some(Duration::from_secs(seconds.into())),
+            // 3.1.1 has no number for it: what was asked for is the best guess.
+            None => Some(self.options.session_expiry),
+        };
+        let keeps = [session, self.options.broker_keeps].into_iter().flatten().min();
+        let away = u64::try_from(now.wall_ms - self.hot.last_contact_ms).map_or(Duration::ZERO, Duration::from_millis);
+        let filters = self.subs.granted(self.row.session_epoch);
+        if filters.is_empty() || keeps.is_none_or(|keeps| away <= keeps) {
+            return;
+        }
+        let gap = Gap {
+            filters,
+            cause: GapCause::PossiblyDropped,
+            from_ms: self.hot.last_contact_ms,
+            to_ms: Some(now.wall_ms),
+            after_seq: self.hot.next_seq - 1,
+            bytes: None,
+        };
+        fx.writes.push(Write::GapNote(gap.clone()));
+        fx.events.push(Event::Gap(gap));
     }
 
     /// DISCONNECT and come again at once for the next step.
@@ -198,6 +230,7 @@ impl Session {
         self.out.connected(limits, &self.hot, fx);
         self.subs.connected(ack.session_present, ids_available, self.row.session_epoch, fx);
         let (out, mut cx) = self.outbound(now, fx);
+        out.look_at_parked(&mut cx);
         out.pump(&mut cx);
         if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
             self.ping(fx);

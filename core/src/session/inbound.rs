@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::completions::Completions;
 use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
-use crate::model::options::Limit;
+use crate::model::options::{InboxFull, Limit};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{InboxRow, ReceivedQos2, props_size};
+use crate::model::rows::{Hot, InboxRow, ReceivedQos2, props_size};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
@@ -20,9 +20,20 @@ const HELD_EACH: u64 = 128;
 /// An unanswered packet: answers leave in the order of arrival [4.6.0-2], so the whole suffix waits.
 #[derive(Debug)]
 enum Held {
-    Message(PublishPacket),
+    Message(PublishPacket, Retained),
     /// A QoS 2 message that is stored already; only its PUBREC waits.
     Answer(u16),
+}
+
+/// Whether a message with the retain flag may say only what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retained {
+    /// It may as well be a new one: it is stored like any other.
+    Live,
+    /// It is what the broker keeps, and a subscription asks to be told again and again.
+    Asked,
+    /// It is what the broker keeps.
+    Told,
 }
 
 /// The incoming side of the session.
@@ -34,6 +45,7 @@ pub struct Inbound {
     held: VecDeque<Held>,
     held_bytes: u64,
     limit: Limit,
+    full: InboxFull,
     /// The broker has gone over our receive maximum before.
     overrun: bool,
     /// Identifiers that were open when the link came up: a new link's quota does not count them.
@@ -53,7 +65,7 @@ pub enum Room {
 
 impl Inbound {
     /// Rebuilt from the rows.
-    pub fn new(rows: &[ReceivedQos2], limit: Limit) -> Self {
+    pub fn new(rows: &[ReceivedQos2], limit: Limit, full: InboxFull) -> Self {
         let of = |completed: bool| {
             rows.iter().filter(move |row| row.completed == completed).map(|row| (row.pid, row.content))
         };
@@ -63,6 +75,7 @@ impl Inbound {
             held: VecDeque::new(),
             held_bytes: 0,
             limit,
+            full,
             overrun: false,
             carried: 0,
         }
@@ -106,6 +119,17 @@ impl Inbound {
         cx.hot.inbox_messages < self.limit.messages && within
     }
 
+    /// What has to leave the inbox before all that waits fits, or at least one small message.
+    pub fn over_limit(&self, hot: &Hot) -> (u64, u64) {
+        let sizes = self.held.iter().filter_map(|held| match held {
+            Held::Message(packet, _) => Some(size(packet)),
+            Held::Answer(_) => None,
+        });
+        let (messages, bytes) = sizes.fold((0, 0), |(messages, bytes), size| (messages + 1, bytes + size));
+        let (messages, bytes) = (hot.inbox_messages + u64::max(messages, 1), hot.inbox_bytes + bytes);
+        (messages.saturating_sub(self.limit.messages), bytes.saturating_sub(self.limit.bytes))
+    }
+
     /// PUBLISH.
     ///
     /// # Errors
@@ -113,6 +137,7 @@ impl Inbound {
     pub fn publish(
         &mut self,
         packet: PublishPacket,
+        retained: Retained,
         protocol: Protocol,
         receive_maximum: u16,
         cx: &mut Context<'_>,
@@ -120,10 +145,14 @@ impl Inbound {
         let bytes = size(&packet);
         if packet.qos == QoS::AtMostOnce {
             if self.is_holding() || !self.fits(bytes, cx) {
+                if self.full == InboxFull::DropOldest {
+                    // Room is made for it in this very turn.
+                    return Ok(self.hold(packet, retained, false));
+                }
                 cx.metrics.dropped_in += 1;
                 return Ok(Room::Dropped);
             }
-            self.store(packet, cx);
+            self.store(packet, retained, cx);
             return Ok(Room::Enough);
         }
         // Another content under an open identifier is another message: the broker has lost the session, and the answer to the
@@ -142,16 +171,16 @@ impl Inbound {
             ));
         }
         if self.is_holding() || !repeated && !self.fits(bytes, cx) {
-            return Ok(self.hold(packet, repeated));
+            return Ok(self.hold(packet, retained, repeated));
         }
-        self.accept(packet, cx);
+        self.accept(packet, retained, cx);
         Ok(Room::Enough)
     }
 
-    fn hold(&mut self, packet: PublishPacket, repeated: bool) -> Room {
+    fn hold(&mut self, packet: PublishPacket, retained: Retained, repeated: bool) -> Room {
         let again = packet.qos == QoS::ExactlyOnce
             && self.held.iter().any(|held| match held {
-                Held::Message(message) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
+                Held::Message(message, _) => message.pid == packet.pid && message.qos == QoS::ExactlyOnce,
                 Held::Answer(pid) => *pid == packet.pid,
             });
         if again {
@@ -162,7 +191,7 @@ impl Inbound {
             return Room::Enough;
         }
         self.held_bytes += held_size(&packet);
-        self.held.push_back(Held::Message(packet));
+        self.held.push_back(Held::Message(packet, retained));
         if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Enough }
     }
 
@@ -171,13 +200,13 @@ impl Inbound {
         while let Some(held) = self.held.pop_front() {
             match held {
                 Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
-                Held::Message(packet) => {
+                Held::Message(packet, retained) => {
                     if !self.fits(size(&packet), cx) {
-                        self.held.push_front(Held::Message(packet));
+                        self.held.push_front(Held::Message(packet, retained));
                         return;
                     }
                     self.held_bytes -= held_size(&packet);
-                    self.accept(packet, cx);
+                    self.accept(packet, retained, cx);
                 }
             }
         }
@@ -188,11 +217,14 @@ impl Inbound {
         self.fits(0, cx)
     }
 
-    fn accept(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {
+    fn accept(&mut self, packet: PublishPacket, retained: Retained, cx: &mut Context<'_>) {
         let (pid, qos) = (packet.pid, packet.qos);
+        if qos == QoS::AtMostOnce {
+            return self.store(packet, retained, cx);
+        }
         if qos == QoS::AtLeastOnce {
             // DUP is a hint only: a redelivery may not be suppressed [4.3.2-5].
-            self.store(packet, cx);
+            self.store(packet, retained, cx);
             cx.fx.sends.push(Packet::PubAck(Ack::ok(pid)));
             return;
         }
@@ -200,7 +232,7 @@ impl Inbound {
         if self.received.insert(pid, content) != Some(content) {
             cx.fx.writes.push(Write::ReceivedQos2 { pid, content });
             if !self.completions.repeats(pid, content, packet.dup) {
-                self.store(packet, cx);
+                self.store(packet, retained, cx);
             }
         }
         cx.fx.sends.push(Packet::PubRec(Ack::ok(pid)));
@@ -242,7 +274,7 @@ impl Inbound {
         }
     }
 
-    fn store(&mut self, packet: PublishPacket, cx: &mut Context<'_>) {
+    fn store(&mut self, packet: PublishPacket, retained: Retained, cx: &mut Context<'_>) {
         let row = InboxRow {
             seq: cx.hot.next_seq,
             topic: packet.topic,
@@ -257,7 +289,11 @@ impl Inbound {
         cx.hot.inbox_messages += 1;
         cx.hot.inbox_bytes += row.size();
         cx.metrics.received += 1;
-        cx.fx.writes.push(Write::InboxInsert(row));
+        cx.fx.writes.push(match retained {
+            Retained::Live => Write::InboxInsert(row),
+            Retained::Asked => Write::InboxRetained { row, asked: true },
+            Retained::Told => Write::InboxRetained { row, asked: false },
+        });
     }
 
     /// PUBREL: the identifier is free again; PUBCOMP leaves after the commit that says so.

@@ -10,6 +10,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod packet_ids;
 mod packets;
+mod poison;
 pub mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -24,10 +25,11 @@ use outbound::{Context, Outbound};
 use subscriptions::Subscriptions;
 
 use crate::model::event::{Event, Gap, GapCause, Metrics, State, Why};
+use crate::model::message::StoreId;
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, ReceivedQos2, SessionRow, SubscriptionRow};
-use crate::model::topic::TopicFilter;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::wire::packet::{Disconnect, Packet, Protocol};
 
@@ -49,6 +51,8 @@ pub struct Restored {
     pub received_qos2: Vec<ReceivedQos2>,
     /// Sent and unfinished messages, in order.
     pub in_flight: Vec<InFlightRow>,
+    /// Packet identifiers that the broker may hold for a message that was set aside.
+    pub skipped_pids: Vec<u16>,
     /// Gaps that are not closed yet.
     pub open_gaps: Vec<OpenGap>,
 }
@@ -83,8 +87,8 @@ impl Session {
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
-            out: Outbound::new(&restored.hot, &restored.in_flight),
-            inb: Inbound::new(&restored.received_qos2, options.inbox_limit),
+            inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
+            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,
@@ -130,6 +134,11 @@ impl Session {
         &self.row
     }
 
+    /// Whether the session is up on a link.
+    pub fn is_up(&self) -> bool {
+        self.conn.up().is_some()
+    }
+
     /// The link's version, or the one that the next link will speak.
     pub fn protocol(&self) -> Protocol {
         self.conn.up().map_or_else(|| self.wanted_protocol(), |up| up.protocol)
@@ -138,6 +147,16 @@ impl Session {
     /// Whether something waits for room in the inbox: then `Input::Room` is welcome, and done messages should go.
     pub fn wants_room(&self) -> bool {
         self.inb.is_holding() || self.conn.blocked || !self.dropped.is_empty()
+    }
+
+    /// What has to leave the inbox before all that waits for room fits: messages and bytes.
+    pub fn over_limit(&self) -> (u64, u64) {
+        self.inb.over_limit(&self.hot)
+    }
+
+    /// Which wishes a topic matches.
+    pub fn filters_of(&self, topic: &TopicName) -> Vec<TopicFilter> {
+        self.subs.matching(topic).map(|wish| wish.filter.clone()).collect()
     }
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
@@ -183,6 +202,23 @@ impl Session {
                 out.publish(row, &mut cx);
                 out.pump(&mut cx);
             }
+            Input::PublishDropped { lane } => {
+                let (out, mut cx) = self.outbound(now, fx);
+                out.publish_dropped(lane, &mut cx);
+            }
+            Input::Withdraw { rows, fate } => {
+                let (out, mut cx) = self.outbound(now, fx);
+                out.withdraw(&rows, &fate, &mut cx);
+            }
+            Input::EndParked { id, size, fate } => {
+                let (out, mut cx) = self.outbound(now, fx);
+                out.end_parked(id, size, fate, &mut cx);
+            }
+            Input::Unpark(row) => {
+                let (out, mut cx) = self.outbound(now, fx);
+                out.unpark(row, &mut cx);
+                out.pump(&mut cx);
+            }
             Input::Subscribe(wish) => self.subs.subscribe(wish, epoch, fx),
             Input::Unsubscribe(filter) => self.subs.unsubscribe(filter, epoch, fx),
             Input::Connect => self.conn.now_please(),
@@ -196,6 +232,9 @@ impl Session {
             Input::Rows(loaded) => self.rows(loaded, now, fx),
             Input::Tick => self.tick(now, fx),
         }
+        if self.out.wants_ping() && self.conn.ping_now(now.mono_ms) {
+            self.ping(fx);
+        }
         if fx.sends.len() > sent {
             self.conn.said(now.mono_ms);
         }
@@ -203,12 +242,14 @@ impl Session {
     }
 
     fn outbound<'a>(&'a mut self, now: Now, fx: &'a mut Effects) -> (&'a mut Outbound, Context<'a>) {
-        let cx = Context { now, hot: &mut self.hot, salt: self.row.pid_salt, metrics: &mut self.metrics, fx };
+        let (store, salt) = (StoreId(self.row.store_id), self.row.pid_salt);
+        let cx = Context { now, hot: &mut self.hot, store, salt, metrics: &mut self.metrics, fx };
         (&mut self.out, cx)
     }
 
     fn inbound<'a>(&'a mut self, now: Now, fx: &'a mut Effects) -> (&'a mut Inbound, Context<'a>) {
-        let cx = Context { now, hot: &mut self.hot, salt: self.row.pid_salt, metrics: &mut self.metrics, fx };
+        let (store, salt) = (StoreId(self.row.store_id), self.row.pid_salt);
+        let cx = Context { now, hot: &mut self.hot, store, salt, metrics: &mut self.metrics, fx };
         (&mut self.inb, cx)
     }
 
@@ -241,6 +282,7 @@ impl Session {
         }
         let (out, mut cx) = self.outbound(now, fx);
         out.sweep(&mut cx);
+        out.look_at_parked(&mut cx);
         out.pump(&mut cx);
     }
 
@@ -253,7 +295,8 @@ impl Session {
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {
         let (out, mut cx) = self.outbound(now, fx);
         match loaded {
-            Loaded::Outbox { rows, complete } => out.rows_loaded(rows, complete, &mut cx),
+            Loaded::Outbox { lane, rows, complete } => out.rows_loaded(lane, rows, complete, &mut cx),
+            Loaded::Parked { rows, complete } => out.parked_loaded(rows, complete, &mut cx),
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),
             // Those that are left over bring a tick at once.
             Loaded::Expired { rows, next_ms } => out.expired(&rows, next_ms, &mut cx),
@@ -269,8 +312,8 @@ impl Session {
         self.conn.blocked = false;
         for (filter, (from_ms, after_seq)) in std::mem::take(&mut self.dropped) {
             let (filters, cause, to_ms) = (vec![filter.clone()], GapCause::Qos0Dropped, now.wall_ms);
-            fx.writes.push(Write::GapClose { filter, to_ms });
-            fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq }));
+            fx.writes.push(Write::GapClose { filter, cause, to_ms });
+            fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq, bytes: None }));
         }
     }
 
@@ -290,6 +333,7 @@ impl Session {
 
     fn close(&mut self, why: Why, fx: &mut Effects) {
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
+            self.link_ends(&why, fx);
             self.conn.closing(why);
             self.out.disconnected();
             self.inb.disconnected();
@@ -322,6 +366,7 @@ impl Session {
             // The end of a link was told twice: the wait that the first one began stands.
             return;
         }
+        self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
         self.subs.disconnected();

@@ -9,7 +9,11 @@ pub struct PidRange {
 
 /// Identifiers of the normal lane.
 pub const NORMAL: PidRange = PidRange { first: 1, count: 57_344 };
-/// Identifiers of SUBSCRIBE and UNSUBSCRIBE; between the two lie those kept for urgent messages (57,345 to 65,279).
+/// Identifiers of the urgent lane.
+pub const URGENT: PidRange = PidRange { first: 57_345, count: 7_935 };
+/// By lane.
+pub const LANES: [PidRange; 2] = [NORMAL, URGENT];
+/// Identifiers of SUBSCRIBE and UNSUBSCRIBE.
 pub const REQUESTS: PidRange = PidRange { first: 65_280, count: 256 };
 
 impl PidRange {
@@ -46,6 +50,15 @@ mod tests {
             let pid = NORMAL.pid(oldest + ahead, salt);
             prop_assert!((1..=57_344).contains(&pid));
             prop_assert_eq!(NORMAL.ord(pid, salt, oldest), Some(oldest + ahead));
+            prop_assert_eq!(URGENT.ord(pid, salt, oldest), None);
+        }
+
+        #[test]
+        fn p5_the_lanes_share_no_identifier(oldest in 1u64..1 << 40, ahead in 0u64..7_935, salt in 0u64..1 << 32) {
+            let pid = URGENT.pid(oldest + ahead, salt);
+            prop_assert!((57_345..=65_279).contains(&pid));
+            prop_assert_eq!(URGENT.ord(pid, salt, oldest), Some(oldest + ahead));
+            prop_assert_eq!((NORMAL.ord(pid, salt, oldest), REQUESTS.ord(pid, salt, oldest)), (None, None));
         }
     }
 

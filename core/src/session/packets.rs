@@ -2,7 +2,7 @@
 
 use super::connection::{Phase, Up};
 use super::effect::{Effects, Now};
-use super::inbound::Room;
+use super::inbound::{Retained, Room};
 use super::outbound::{Downgrade, Known, Violation};
 use super::{DROPPED_TOPICS, Session};
 use crate::model::event::{Event, Gap, GapCause, Why};
@@ -44,8 +44,9 @@ impl Session {
         match packet {
             Packet::Publish(publish) => {
                 let topic = publish.topic.clone();
+                let retained = if publish.retain { self.subs.retained(&topic) } else { Retained::Live };
                 let (inb, mut cx) = self.inbound(now, fx);
-                match inb.publish(publish, up.protocol, up.receive_maximum, &mut cx)? {
+                match inb.publish(publish, retained, up.protocol, up.receive_maximum, &mut cx)? {
                     Room::Enough => {}
                     Room::Dropped => self.dropped(&topic, now, fx),
                     Room::Overflow => {
@@ -58,8 +59,8 @@ impl Session {
             Packet::PubAck(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                let told = out.puback(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let told = out.puback(ack, &mut cx);
+                let told = self.acknowledged(ack.pid, told, now, fx)?;
                 if told == Downgrade::FirstOnLink {
                     let text =
                         "the broker answers QoS 2 with PUBACK: it knows QoS 1 only, messages arrive at least once";
@@ -69,8 +70,8 @@ impl Session {
             Packet::PubRec(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                let known = out.pubrec(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let known = out.pubrec(ack, &mut cx);
+                let known = self.acknowledged(ack.pid, known, now, fx)?;
                 if known == Known::Unknown {
                     self.unknown_pubrec(ack.pid, up.protocol, fx);
                 }
@@ -78,8 +79,8 @@ impl Session {
             Packet::PubComp(ack) => {
                 self.conn.moved_ack();
                 let (out, mut cx) = self.outbound(now, fx);
-                out.pubcomp(ack, &mut cx)?;
-                out.pump(&mut cx);
+                let done = out.pubcomp(ack, &mut cx);
+                self.acknowledged(ack.pid, done, now, fx)?;
             }
             Packet::PubRel(ack) => {
                 let (inb, mut cx) = self.inbound(now, fx);
@@ -100,13 +101,15 @@ impl Session {
                 if self.conn.pong() {
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
+                    let (out, mut cx) = self.outbound(now, fx);
+                    out.pong(&mut cx);
                     if self.row.unproven {
                         self.row.unproven = false;
                         fx.writes.push(Write::Session(Box::new(self.row.clone())));
                     }
                 }
             }
-            Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, fx),
+            Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, now, fx),
             Packet::Auth(_) => {
                 return Err(Violation(ReasonCode::ProtocolError, "AUTH without an authentication method [4.12.0-6]"));
             }
@@ -136,16 +139,16 @@ impl Session {
         let text = format!("a message of {bytes} bytes on {topic} is over max_packet and was not stored");
         fx.events.push(Event::Warning { code: "too_large", text });
         if let Ok(filter) = TopicFilter::new(topic.as_str()) {
-            let (cause, at_ms, after_seq) = (GapCause::TooLarge, now.wall_ms, self.hot.next_seq - 1);
-            fx.writes.push(Write::GapOpen { filter: filter.clone(), cause, from_ms: at_ms, after_seq });
-            fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: at_ms });
-            fx.events.push(Event::Gap(Gap {
+            let gap = Gap {
                 filters: vec![filter],
-                cause,
-                from_ms: at_ms,
-                to_ms: Some(at_ms),
-                after_seq,
-            }));
+                cause: GapCause::TooLarge,
+                from_ms: now.wall_ms,
+                to_ms: Some(now.wall_ms),
+                after_seq: self.hot.next_seq - 1,
+                bytes: Some(bytes as u64),
+            };
+            fx.writes.push(Write::GapNote(gap.clone()));
+            fx.events.push(Event::Gap(gap));
         }
         let (inb, mut cx) = self.inbound(now, fx);
         inb.skipped(qos, pid, &mut cx);
@@ -177,7 +180,8 @@ impl Session {
         }
     }
 
-    fn disconnected_by_broker(&mut self, disconnect: &Disconnect, fx: &mut Effects) {
+    fn disconnected_by_broker(&mut self, disconnect: &Disconnect, now: Now, fx: &mut Effects) {
+        self.blamed(disconnect.reason, now, fx);
         if disconnect.reason == ReasonCode::SessionTakenOver {
             self.conn.taken_over();
         }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::effect::{Effects, Now};
+use super::inbound::Retained;
 use super::outbound::Violation;
 use super::packet_ids::REQUESTS;
 use crate::model::event::{Event, Gap, GapCause};
-use crate::model::message::{QoS, Subscription};
+use crate::model::message::{QoS, RetainHandling, Subscription};
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{OpenGap, STALE, SubscriptionRow};
-use crate::model::topic::TopicFilter;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
 use crate::wire::packet::{Packet, SubAck, Subscribe, Unsubscribe};
 
@@ -48,6 +49,31 @@ impl Subscriptions {
     /// Whether anything was granted in this epoch.
     pub fn granted_in(&self, epoch: u64) -> bool {
         self.rows.values().any(|row| row.granted.is_some_and(|(_, granted)| granted == epoch))
+    }
+
+    /// Wishes that `topic` matches.
+    pub fn matching<'s>(&'s self, topic: &'s TopicName) -> impl Iterator<Item = &'s Subscription> {
+        self.rows.values().filter(|row| row.wanted && row.wish.filter.matches(topic)).map(|row| &row.wish)
+    }
+
+    /// What a message with the retain flag on this topic may be.
+    pub fn retained(&self, topic: &TopicName) -> Retained {
+        // With retain as published a new message may carry the flag as well [3.3.1-13].
+        if self.matching(topic).any(|wish| wish.retain_as_published) {
+            return Retained::Live;
+        }
+        match self.matching(topic).any(|wish| wish.retain_handling == RetainHandling::Always) {
+            true => Retained::Asked,
+            false => Retained::Told,
+        }
+    }
+
+    /// What the broker had granted and delivers for, as far as we know.
+    pub fn granted(&self, epoch: u64) -> Vec<TopicFilter> {
+        let granted = |row: &&SubscriptionRow| {
+            row.wanted && row.granted.is_some_and(|(_, granted)| granted == epoch || granted == STALE)
+        };
+        self.rows.values().filter(granted).map(|row| row.wish.filter.clone()).collect()
     }
 
     /// The app wants this.
@@ -161,7 +187,7 @@ impl Subscriptions {
             return Err(Violation(ReasonCode::ProtocolError, "SUBACK with a wrong number of reasons [3.8.4-6]"));
         }
         match self.pending.remove(&ack.pid) {
-            Some(Request::Subscribe(wish)) => self.granted(&wish, ack.reasons[0], epoch, now, fx),
+            Some(Request::Subscribe(wish)) => self.answered(&wish, ack.reasons[0], epoch, now, fx),
             Some(Request::Unsubscribe(filter)) => match self.rows.get_mut(&filter) {
                 Some(row) if row.wanted => {
                     // Wanted again meanwhile: the broker has forgotten it, so ask anew.
@@ -177,7 +203,7 @@ impl Subscriptions {
         Ok(true)
     }
 
-    fn granted(&mut self, wish: &Subscription, reason: ReasonCode, epoch: u64, now: Now, fx: &mut Effects) {
+    fn answered(&mut self, wish: &Subscription, reason: ReasonCode, epoch: u64, now: Now, fx: &mut Effects) {
         let filter = wish.filter.clone();
         let Some(row) = self.rows.get_mut(&filter) else { return };
         if !row.wanted || row.wish != *wish {
@@ -192,13 +218,18 @@ impl Subscriptions {
         fx.writes.push(Write::Subscription(row.clone()));
         fx.events.push(Event::Subscribed { filter: filter.clone(), qos });
         if let Some(gap) = self.gaps.remove(&filter) {
-            fx.writes.push(Write::GapClose { filter: filter.clone(), to_ms: now.wall_ms });
+            fx.writes.push(Write::GapClose {
+                filter: filter.clone(),
+                cause: GapCause::SessionLost,
+                to_ms: now.wall_ms,
+            });
             fx.events.push(Event::Gap(Gap {
                 filters: vec![filter],
                 cause: GapCause::SessionLost,
                 from_ms: gap.from_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: gap.after_seq,
+                bytes: None,
             }));
         }
     }

@@ -15,6 +15,8 @@ const QOS: i64 = 3;
 const RETAIN: i64 = 4;
 /// Inbox.
 const DUP: i64 = 8;
+/// Inbox.
+pub(super) const REPLAY: i64 = 16;
 /// Outbox.
 const DOWNGRADE: i64 = 8;
 /// Outbox.
@@ -56,6 +58,8 @@ pub(super) struct Flags {
     pub(super) retain: bool,
     /// Inbox.
     pub(super) dup: bool,
+    /// Inbox.
+    pub(super) replay: bool,
     /// Outbox.
     pub(super) if_unsupported: IfUnsupported,
     /// Outbox.
@@ -69,6 +73,7 @@ impl Flags {
             qos: QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?,
             retain: bits & RETAIN != 0,
             dup: bits & DUP != 0,
+            replay: bits & REPLAY != 0,
             if_unsupported: match bits & (DOWNGRADE | PARK) {
                 0 => IfUnsupported::Refuse,
                 DOWNGRADE => IfUnsupported::Downgrade,
@@ -120,7 +125,7 @@ pub(super) fn read_size(row: &Row<'_>, bytes: usize, props: usize) -> Result<u64
     Ok(read_u64(row, bytes)? + props as u64)
 }
 
-/// Columns: id, topic, payload, props, flags, expires_ms, supersede. `last` spares the copy when topics repeat.
+/// Columns: id, topic, payload, props, flags, expires_ms, supersede, after_ord. `last` spares the copy when topics repeat.
 pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result<OutboxRow, StoreError> {
     let text = read_text(row, 1, "topic")?;
     let topic = match last {
@@ -139,5 +144,6 @@ pub(super) fn read_outbox(row: &Row<'_>, last: &mut Option<TopicName>) -> Result
         maybe_dup: flags.maybe_dup,
         if_unsupported: flags.if_unsupported,
         supersede: row.get(6)?,
+        after_ord: row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned),
     })
 }

@@ -7,8 +7,11 @@ use rusqlite::{Connection, Row, params};
 use super::Store;
 use super::codec::{int, read_text, read_u64};
 use super::error::{StoreError, StoreErrorKind};
+use super::lag::read_lag;
 use super::topics::topic_name;
 use super::writer::Inserts;
+use crate::model::consumer::{Lag, Skipped};
+use crate::model::message::{Position, StoreId};
 use crate::model::topic::{TopicFilter, TopicName};
 
 /// At most so many messages may be done beyond the first that is not.
@@ -25,21 +28,46 @@ pub struct ConsumerRow {
     pub filters: Vec<TopicFilter>,
     /// Everything up to here is done.
     pub cursor: u64,
+    /// How far it may fall behind.
+    pub lag: Lag,
+    /// All that it was moved over.
+    pub skipped: Option<SkippedRow>,
+}
+
+/// What a consumer was moved over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SkippedRow {
+    /// Messages that it wanted and was not done with.
+    pub messages: u64,
+    /// The first of them.
+    pub from: u64,
+    /// The last of them.
+    pub through: u64,
+}
+
+impl SkippedRow {
+    /// As an app is told.
+    pub fn at(self, store: StoreId) -> Skipped {
+        let place = |seq| Position::new(store, seq);
+        Skipped { messages: self.messages, from: place(self.from), through: place(self.through) }
+    }
 }
 
 /// A consumer in the writer's memory; rows follow at the commit.
-struct Consumer {
-    row: ConsumerRow,
+pub(super) struct Consumer {
+    pub(super) row: ConsumerRow,
     /// Done beyond the cursor; None: not read yet.
     marks: Option<BTreeSet<u64>>,
     /// Those of them that have no row yet.
     new_marks: Vec<u64>,
     stored_cursor: u64,
     dirty: bool,
+    /// The next number when its lag was last looked at.
+    pub(super) lag_checked: u64,
 }
 
 /// All consumers, by name.
-pub(super) struct Consumers(BTreeMap<String, Consumer>);
+pub(super) struct Consumers(pub(super) BTreeMap<String, Consumer>);
 
 impl Consumers {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
@@ -70,10 +98,10 @@ impl Consumers {
 
 impl Consumer {
     fn new(row: ConsumerRow) -> Self {
-        Self { stored_cursor: row.cursor, row, marks: None, new_marks: Vec::new(), dirty: false }
+        Self { stored_cursor: row.cursor, row, marks: None, new_marks: Vec::new(), dirty: false, lag_checked: 0 }
     }
 
-    fn marks(&mut self, connection: &Connection) -> Result<&mut BTreeSet<u64>, StoreError> {
+    pub(super) fn marks(&mut self, connection: &Connection) -> Result<&mut BTreeSet<u64>, StoreError> {
         let marks = match self.marks.take() {
             Some(marks) => marks,
             None => read_marks(connection, &self.row.name)?,
@@ -81,7 +109,7 @@ impl Consumer {
         Ok(self.marks.insert(marks))
     }
 
-    fn advance(&mut self, connection: &Connection) -> Result<(), StoreError> {
+    pub(super) fn advance(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let bound = AT_ONCE + self.new_marks.len();
         let mut cursor = self.row.cursor;
         self.marks(connection)?;
@@ -101,7 +129,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn move_to(&mut self, cursor: u64) {
+    pub(super) fn move_to(&mut self, cursor: u64) {
         if cursor <= self.row.cursor {
             return;
         }
@@ -119,6 +147,13 @@ impl Consumer {
             connection
                 .prepare_cached("UPDATE consumer SET cursor = ?2 WHERE name = ?1")?
                 .execute(params![name, int(self.row.cursor)])?;
+            if let Some(SkippedRow { messages, from, through }) = self.row.skipped {
+                connection
+                    .prepare_cached(
+                        "UPDATE consumer SET skipped = ?2, skipped_from = ?3, skipped_through = ?4 WHERE name = ?1",
+                    )?
+                    .execute(params![name, int(messages), int(from), int(through)])?;
+            }
             connection
                 .prepare_cached("DELETE FROM consumer_done WHERE name = ?1 AND seq <= ?2")?
                 .execute(params![name, int(self.row.cursor)])?;
@@ -159,7 +194,9 @@ impl Store {
         match self.consumers.0.get_mut(&name) {
             Some(known) => known.row.filters = filters,
             None => {
-                self.consumers.0.insert(name.clone(), Consumer::new(ConsumerRow { name, filters, cursor }));
+                let (lag, skipped) = (Lag::Pause, None);
+                let row = ConsumerRow { name: name.clone(), filters, cursor, lag, skipped };
+                self.consumers.0.insert(name, Consumer::new(row));
             }
         }
         Ok(())
@@ -244,7 +281,10 @@ pub(super) fn encode_filters(filters: &[TopicFilter]) -> Result<String, StoreErr
 }
 
 pub(super) fn read_consumers(connection: &Connection) -> Result<Vec<ConsumerRow>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT name, filters, cursor FROM consumer ORDER BY name")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT name, filters, cursor, lag_policy, lag_messages, lag_ms, skipped, skipped_from, skipped_through
+         FROM consumer ORDER BY name",
+    )?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -254,14 +294,25 @@ pub(super) fn read_consumers(connection: &Connection) -> Result<Vec<ConsumerRow>
 }
 
 pub(super) fn read_consumer(connection: &Connection, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT name, filters, cursor FROM consumer WHERE name = ?1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT name, filters, cursor, lag_policy, lag_messages, lag_ms, skipped, skipped_from, skipped_through
+         FROM consumer WHERE name = ?1",
+    )?;
     let mut rows = statement.query([name])?;
     rows.next()?.map(read_row).transpose()
 }
 
 fn read_row(row: &Row<'_>) -> Result<ConsumerRow, StoreError> {
     let filters = serde_json::from_str(read_text(row, 1, "filters")?).map_err(|_| StoreError::corrupt("filters"))?;
-    Ok(ConsumerRow { name: row.get(0)?, filters, cursor: read_u64(row, 2)? })
+    let skipped = match (row.get::<_, Option<i64>>(7)?, row.get::<_, Option<i64>>(8)?) {
+        (Some(from), Some(through)) => Some(SkippedRow {
+            messages: read_u64(row, 6)?,
+            from: from.cast_unsigned(),
+            through: through.cast_unsigned(),
+        }),
+        _ => None,
+    };
+    Ok(ConsumerRow { name: row.get(0)?, filters, cursor: read_u64(row, 2)?, lag: read_lag(row, 3)?, skipped })
 }
 
 fn read_marks(connection: &Connection, name: &str) -> Result<BTreeSet<u64>, StoreError> {

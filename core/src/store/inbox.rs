@@ -1,23 +1,28 @@
 //! Received messages, and the QoS 2 packet identifiers that the broker may still use for them.
 
 use super::Store;
-use super::codec::{encode_props, inbox_flags, int};
+use super::codec::{REPLAY, encode_props, inbox_flags, int};
 use super::error::StoreError;
 use super::writer::Qos2;
 use crate::model::rows::ReceivedQos2;
 
 impl Store {
     pub(super) fn flush_inbox(&mut self) -> Result<(), StoreError> {
+        if !self.staged.retained.is_empty() {
+            self.settle_retained()?;
+        }
         let (connection, staged, topics) = (&self.connection, &mut self.staged, &mut self.topics);
         self.inserts.inbox.run(connection, &staged.inbox, |columns, row| {
             columns.put(int(row.seq))?;
             columns.put(topics.number(connection, &row.topic)?)?;
             columns.put(&row.payload[..])?;
             columns.put(encode_props(row.props.as_deref())?)?;
-            columns.put(inbox_flags(row))?;
+            let replay = if staged.replays.is_empty() || !staged.replays.contains(&row.seq) { 0 } else { REPLAY };
+            columns.put(inbox_flags(row) | replay)?;
             Ok(columns.put(row.received_ms)?)
         })?;
         staged.inbox.clear();
+        staged.replays.clear();
 
         // A stable sort keeps the last word on an identifier last.
         staged.qos2.sort_by_key(|(pid, _)| *pid);

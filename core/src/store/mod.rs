@@ -12,16 +12,24 @@ mod boot;
 mod codec;
 mod consumers;
 mod error;
+mod gaps;
+mod idem;
 mod inbox;
+mod index;
+mod kept;
+mod lag;
 mod lock;
 mod log;
 mod migrate;
 mod open;
 mod outbox;
+mod overflow;
 pub mod reader;
+mod retained;
 mod retention;
 mod session_row;
 mod topics;
+mod waiting;
 mod writer;
 
 use std::path::PathBuf;
@@ -29,18 +37,28 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 #[cfg(feature = "internals")]
-pub use consumers::{ConsumerRow, MAX_MARKS};
+pub use consumers::MAX_MARKS;
+pub use consumers::{ConsumerRow, SkippedRow};
 pub use error::{StoreError, StoreErrorKind};
+#[cfg(feature = "internals")]
+pub use gaps::MAX_GAPS;
+pub use idem::MAX_KEYS;
+pub use index::INDEX_ROWS;
+#[cfg(feature = "internals")]
+pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
 #[cfg(feature = "internals")]
 pub use migrate::{APPLICATION_ID, SCHEMA_VERSION};
 pub use open::StoreOptions;
 #[cfg(feature = "internals")]
 pub use outbox::MAX_VERDICTS;
+pub use overflow::Dropped;
 pub use retention::Removed;
+pub use waiting::Need;
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};
 use consumers::Consumers;
+use kept::Kept;
 use lock::DriverLock;
 use topics::Topics;
 use writer::{Inserts, Staged};
@@ -66,6 +84,21 @@ pub struct Store {
     session: SessionRow,
     /// Rows in `verdict`, once counted.
     verdicts: Option<u64>,
+    /// Rows up to here stand in the index by topic.
+    indexed: u64,
+    /// The rest of a batch that is being indexed, last to first: topic, number.
+    pending: Vec<(i64, u64)>,
+    /// Where that batch ends, and whether there is nothing behind it.
+    batch_through: u64,
+    batch_complete: bool,
+    /// The topic whose dead index rows went last.
+    swept: i64,
+    /// Last values without a message, once counted.
+    kept: Option<Kept>,
+    /// Rows in `gap`, once counted.
+    gaps: Option<u64>,
+    /// Rows in `idem`, once counted.
+    keys: Option<u64>,
     /// A row may stand in `released`.
     any_released: bool,
     /// Counters at the last sync that is certain (process-kill durability).

@@ -11,6 +11,7 @@ use super::Store;
 use super::boot::settle_boot;
 use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
+use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
 use super::log::rewrite;
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
@@ -135,9 +136,10 @@ impl Store {
         let read = || -> Result<_, StoreError> {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released))
+            let indexed = read_indexed(&connection)?;
+            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
         };
-        let (hot, session, consumers, any_released) = read().map_err(|error| error.at_open(&path))?;
+        let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
             connection,
             inserts: Inserts::new(),
@@ -150,6 +152,14 @@ impl Store {
             hot,
             session,
             verdicts: None,
+            indexed,
+            pending: Vec::new(),
+            batch_through: 0,
+            batch_complete: false,
+            swept: 0,
+            kept: None,
+            gaps: None,
+            keys: None,
             any_released,
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
@@ -326,7 +336,7 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
            unproven, boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, ?4, 0, 0, '', 1)",
         params![store_id, client_id, options.client_id.is_none(), FIRST_SALT],
     )?;
-    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0)", [])?;
+    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0, 0,0)", [])?;
     let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
     (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) = (options.wall_ms, options.wall_ms, options.wall_ms);
     for lane in &mut hot.lanes {

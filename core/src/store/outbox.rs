@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::Store;
 use super::codec::{Flags, MAYBE_DUP, encode_props, int, outbox_flags, read_outbox, read_size, read_u64};
 use super::error::StoreError;
+use super::waiting::parked_reason;
 use super::writer::{NewRow, VerdictRow};
 use crate::model::event::Fate;
 use crate::model::message::{MessageId, StoreId};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, split_id};
+use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, join_id, split_id};
 
 /// At most so many verdicts are kept; of older messages nothing is known (`Fate::Forgotten`).
 pub const MAX_VERDICTS: u64 = 100_000;
@@ -17,7 +18,7 @@ pub const MAX_VERDICTS: u64 = 100_000;
 const PRUNE_AT_ONCE: u64 = 1_000;
 
 /// Bytes of topic and payload, without reading the payload.
-const BYTES: &str = "octet_length(topic) + octet_length(payload)";
+pub(super) const BYTES: &str = "octet_length(topic) + octet_length(payload)";
 
 impl Store {
     pub(super) fn outbox_insert(&mut self, row: OutboxRow) -> Result<(), StoreError> {
@@ -40,8 +41,12 @@ impl Store {
             }
             Err(_) => staged.finished.push(id),
         }
-        if let Some((outcome, detail, other_id)) = verdict.and_then(encode_outcome) {
-            staged.verdicts.push(VerdictRow { id, outcome, detail, at_ms, other_id });
+        self.stage_verdict(id, verdict.and_then(encode_outcome), at_ms);
+    }
+
+    pub(super) fn stage_verdict(&mut self, id: u64, verdict: Option<(u8, u8, Option<u64>)>, at_ms: i64) {
+        if let Some((outcome, detail, other_id)) = verdict {
+            self.staged.verdicts.push(VerdictRow { id, outcome, detail, at_ms, other_id });
         }
     }
 
@@ -55,7 +60,8 @@ impl Store {
             columns.put(encode_props(row.props.as_deref())?)?;
             columns.put(outbox_flags(row))?;
             columns.put(row.expires_ms)?;
-            Ok(columns.put(row.supersede.as_deref())?)
+            columns.put(row.supersede.as_deref())?;
+            Ok(columns.put(row.after_ord.map(int))?)
         })?;
         self.any_released |= !staged.released.is_empty();
         self.inserts.released.run(connection, &staged.released, |columns, (id, release)| {
@@ -123,51 +129,58 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn session_lost(&mut self, sent_through: u64) -> Result<(), StoreError> {
+    pub(super) fn session_lost(&mut self, sent_through: [u64; 2]) -> Result<(), StoreError> {
         self.begin()?;
         self.flush()?;
         self.connection.execute("DELETE FROM received_qos2", [])?;
         self.connection.execute("DELETE FROM released", [])?;
-        self.connection.execute(
-            "UPDATE outbox SET flags = flags | ?2 WHERE id <= ?1 AND flags & ?2 = 0",
-            [int(sent_through), MAYBE_DUP],
-        )?;
+        self.connection.execute("DELETE FROM skipped_pid", [])?;
+        for (first, last) in sent_ids(sent_through) {
+            self.connection.execute(
+                "UPDATE outbox SET flags = flags | ?3 WHERE id BETWEEN ?1 AND ?2 AND flags & ?3 = 0",
+                [first, last, MAYBE_DUP],
+            )?;
+        }
         self.any_released = false;
         Ok(())
     }
 
-    pub(super) fn session_doubted(&mut self, sent_through: u64) -> Result<(), StoreError> {
+    pub(super) fn session_doubted(&mut self, sent_through: [u64; 2]) -> Result<(), StoreError> {
         self.begin()?;
         self.flush()?;
-        self.connection.execute(
-            "UPDATE outbox SET flags = flags | ?2
-             WHERE id <= ?1 AND flags & 3 = 2 AND id NOT IN (SELECT id FROM released)",
-            [int(sent_through), MAYBE_DUP],
-        )?;
+        for (first, last) in sent_ids(sent_through) {
+            self.connection.execute(
+                "UPDATE outbox SET flags = flags | ?3
+                 WHERE id BETWEEN ?1 AND ?2 AND flags & 3 = 2 AND id NOT IN (SELECT id FROM released)",
+                [first, last, MAYBE_DUP],
+            )?;
+        }
         Ok(())
     }
 
-    /// Rows up to `sent_through`, in order, without their payloads.
+    /// Rows up to the cursors, lane by lane in order, without their payloads.
     ///
     /// # Errors
     /// The store's.
-    pub fn in_flight(&mut self, sent_through: u64) -> Result<Vec<InFlightRow>, StoreError> {
+    pub fn in_flight(&mut self, sent_through: [u64; 2]) -> Result<Vec<InFlightRow>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, flags, {BYTES}, props, EXISTS (SELECT 1 FROM released WHERE released.id = outbox.id)
-                 FROM outbox WHERE id <= ?1 ORDER BY id"
+                 FROM outbox WHERE id BETWEEN ?1 AND ?2 ORDER BY id"
             ))?;
-            let mut rows = statement.query([int(sent_through)])?;
             let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                let flags = Flags::read(row, 1)?;
-                found.push(InFlightRow {
-                    id: read_u64(row, 0)?,
-                    qos: flags.qos,
-                    maybe_dup: flags.maybe_dup,
-                    size: read_size(row, 2, 3)?,
-                    released: row.get(4)?,
-                });
+            for (first, last) in sent_ids(sent_through) {
+                let mut rows = statement.query([first, last])?;
+                while let Some(row) = rows.next()? {
+                    let flags = Flags::read(row, 1)?;
+                    found.push(InFlightRow {
+                        id: read_u64(row, 0)?,
+                        qos: flags.qos,
+                        maybe_dup: flags.maybe_dup,
+                        size: read_size(row, 2, 3)?,
+                        released: row.get(4)?,
+                    });
+                }
             }
             Ok(found)
         })
@@ -186,7 +199,7 @@ impl Store {
     ) -> Result<(Vec<OutboxRow>, bool), StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, topic, payload, props, flags, expires_ms, supersede FROM outbox
+                "SELECT id, topic, payload, props, flags, expires_ms, supersede, after_ord FROM outbox
                  WHERE id > ?1 AND id <= ?2 ORDER BY id",
             )?;
             let mut rows = statement.query([int(after), int(through)])?;
@@ -218,7 +231,7 @@ impl Store {
         })
     }
 
-    /// Waiting rows (above `after`, never sent before) that have expired by `now_ms`, id and size, the longest expired
+    /// Waiting rows (above the cursors, never sent before) that have expired by `now_ms`, id and size, the longest expired
     /// first; and when the first of the other waiting rows will (or did, if `max_rows` cut the list short).
     ///
     /// # Errors
@@ -226,16 +239,18 @@ impl Store {
     #[allow(clippy::type_complexity, reason = "two plain values that are used once")]
     pub fn expired(
         &mut self,
-        after: u64,
+        sent_through: [u64; 2],
         now_ms: i64,
         max_rows: usize,
     ) -> Result<(Vec<(u64, u64)>, Option<i64>), StoreError> {
+        let [(_, normal), (urgent, last)] = sent_ids(sent_through);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, {BYTES}, props, expires_ms FROM outbox
-                 WHERE expires_ms IS NOT NULL AND id > ?1 AND flags & ?2 = 0 ORDER BY expires_ms"
+                 WHERE expires_ms IS NOT NULL AND flags & ?1 = 0 AND (id > ?2 AND id < ?3 OR id > ?4)
+                 ORDER BY expires_ms"
             ))?;
-            let mut rows = statement.query([int(after), MAYBE_DUP])?;
+            let mut rows = statement.query([MAYBE_DUP, normal, urgent, last])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let expires_ms: i64 = row.get(3)?;
@@ -283,9 +298,19 @@ pub(super) fn fate(connection: &Connection, store: StoreId, hot: &Hot, id: u64) 
         Some((outcome, detail, other)) => {
             decode_outcome(store, outcome, detail, other.map(i64::cast_unsigned)).map(Some)
         }
-        None if ord >= lane.verdict_floor => Ok(Some(Fate::DELIVERED)),
-        None => Ok(Some(Fate::Forgotten)),
+        // Last: whoever asks for one that was delivered pays for this look, nobody else.
+        None => Ok(Some(match parked_reason(connection, id)? {
+            Some(reason) => Fate::Parked(reason),
+            None if ord >= lane.verdict_floor => Fate::DELIVERED,
+            None => Fate::Forgotten,
+        })),
     }
+}
+
+/// The first and the last id of each lane that were sent.
+fn sent_ids(sent_through: [u64; 2]) -> [(i64, i64); 2] {
+    let [normal, urgent] = sent_through;
+    [(0, normal), (join_id(1, 0), join_id(1, urgent))].map(|(first, last)| (int(first), int(last)))
 }
 
 fn count_verdicts(connection: &Connection) -> Result<u64, StoreError> {
@@ -304,7 +329,7 @@ const CANCELLED: u8 = 7;
 const DROPPED: u8 = 8;
 
 /// Outcome, detail and the id of another message. None: delivered, nothing to remark, which needs no row.
-fn encode_outcome(outcome: Outcome) -> Option<(u8, u8, Option<u64>)> {
+pub(super) fn encode_outcome(outcome: Outcome) -> Option<(u8, u8, Option<u64>)> {
     let (outcome, detail) = match outcome {
         Outcome::Superseded(by) => return Some((SUPERSEDED, 0, Some(by))),
         Outcome::Cancelled => (CANCELLED, 0),

@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use rusqlite::{Connection, Row, params};
 
 use super::Store;
-use super::codec::{int, read_text, read_u64};
+use super::codec::{int, read_text};
 use super::error::StoreError;
 use crate::model::event::GapCause;
 use crate::model::message::{QoS, RetainHandling, Subscription};
-use crate::model::rows::{Hot, LaneCounters, OpenGap, SessionRow, SubscriptionRow};
+use crate::model::rows::{Hot, LaneCounters, SessionRow, SubscriptionRow};
 use crate::model::topic::TopicFilter;
 
 impl Store {
@@ -19,7 +19,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE session SET store_id = ?1, client_id = ?2, client_id_random = ?3, broker = ?4, protocol = ?5,
                    established = ?6, session_epoch = ?7, pid_salt = ?8, expiry_granted_s = ?9, session_present = ?10,
-                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13",
+                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13, suspect_id = ?14, strikes = ?15",
             )?
             .execute(params![
                 row.store_id,
@@ -35,6 +35,8 @@ impl Store {
                 row.last_connect_ms,
                 row.unanswered,
                 row.unproven,
+                row.suspect_id.map(int),
+                row.strikes,
             ])?;
         self.session = row;
         Ok(())
@@ -69,31 +71,6 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn open_gap(
-        &mut self,
-        filter: &TopicFilter,
-        cause: GapCause,
-        from_ms: i64,
-        after_seq: u64,
-    ) -> Result<(), StoreError> {
-        self.begin()?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO gap (filter, cause, from_ms, after_seq) SELECT ?1, ?2, ?3, ?4
-                 WHERE NOT EXISTS (SELECT 1 FROM gap WHERE filter = ?1 AND cause = ?2 AND to_ms IS NULL)",
-            )?
-            .execute(params![filter.as_str(), cause.as_str(), from_ms, int(after_seq)])?;
-        Ok(())
-    }
-
-    pub(super) fn close_gap(&mut self, filter: &TopicFilter, to_ms: i64) -> Result<(), StoreError> {
-        self.begin()?;
-        self.connection
-            .prepare_cached("UPDATE gap SET to_ms = ?2 WHERE filter = ?1 AND to_ms IS NULL")?
-            .execute(params![filter.as_str(), to_ms])?;
-        Ok(())
-    }
-
     pub(super) fn put_driver(&mut self, connection: &str, metrics: &str, at_ms: i64) -> Result<(), StoreError> {
         self.begin()?;
         self.connection
@@ -108,28 +85,6 @@ impl Store {
     /// The store's.
     pub fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, StoreError> {
         self.read(read_subscriptions)
-    }
-
-    /// Gaps without an end, oldest first.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn open_gaps(&mut self) -> Result<Vec<OpenGap>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT filter, cause, from_ms, after_seq FROM gap WHERE to_ms IS NULL ORDER BY id")?;
-            let mut rows = statement.query([])?;
-            let mut gaps = Vec::new();
-            while let Some(row) = rows.next()? {
-                gaps.push(OpenGap {
-                    filter: read_filter(row, 0)?,
-                    cause: read_cause(row, 1)?,
-                    from_ms: row.get(2)?,
-                    after_seq: read_u64(row, 3)?,
-                });
-            }
-            Ok(gaps)
-        })
     }
 }
 
@@ -175,7 +130,7 @@ pub(super) fn read_subscriptions(connection: &Connection) -> Result<Vec<Subscrip
 pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreError> {
     Ok(connection.query_row(
         "SELECT store_id, client_id, client_id_random, broker, protocol, established, session_epoch, pid_salt,
-           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven FROM session",
+           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven, suspect_id, strikes FROM session",
         [],
         |row| {
             Ok(SessionRow {
@@ -192,6 +147,8 @@ pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreE
                 last_connect_ms: row.get(10)?,
                 unanswered: row.get(11)?,
                 unproven: row.get(12)?,
+                suspect_id: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+                strikes: row.get(14)?,
             })
         },
     )?)
@@ -201,7 +158,7 @@ pub(super) fn read_hot(connection: &Connection) -> Result<Hot, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT turn, next_seq, next_release, inbox_messages, inbox_bytes, clock_ms, wall_ms, last_contact_ms,
            next_ord_0, sent_through_0, verdict_floor_0, messages_0, bytes_0,
-           next_ord_1, sent_through_1, verdict_floor_1, messages_1, bytes_1 FROM hot",
+           next_ord_1, sent_through_1, verdict_floor_1, messages_1, bytes_1, parked_messages, parked_bytes FROM hot",
     )?;
     Ok(statement.query_row([], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
@@ -224,6 +181,8 @@ pub(super) fn read_hot(connection: &Connection) -> Result<Hot, StoreError> {
             wall_ms: row.get(6)?,
             last_contact_ms: row.get(7)?,
             lanes: [lane(8)?, lane(13)?],
+            parked_messages: count(18)?,
+            parked_bytes: count(19)?,
         })
     })?)
 }

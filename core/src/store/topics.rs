@@ -36,6 +36,13 @@ impl Topics {
         }
         Ok(tid)
     }
+
+    /// The topic's row is gone.
+    pub(super) fn forget(&mut self, name: &str) {
+        if let Ok(name) = TopicName::new(name) {
+            self.0.remove(&name);
+        }
+    }
 }
 
 /// Numbers to names, for readers: a committed number never changes its name.

@@ -1,9 +1,12 @@
 //! One turn of writes: staged, flushed in batches, committed together with the counters.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::batch::Insert;
 use super::error::{StoreError, StoreErrorKind};
+use super::retention::Removed;
 use super::{Store, codec::int};
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, InboxRow, OutboxRow};
@@ -44,6 +47,12 @@ pub(super) struct Staged {
     pub(super) released: Vec<(u64, u64)>,
     pub(super) verdicts: Vec<VerdictRow>,
     pub(super) inbox: Vec<InboxRow>,
+    /// Retained ones among them that may repeat what is known, and whether they were asked for.
+    pub(super) retained: Vec<(u64, bool)>,
+    /// Those that do.
+    pub(super) replays: HashSet<u64>,
+    /// Counted by the session as received, and not stored: they only refreshed a last value.
+    pub(super) refreshed: Removed,
     /// The last word on an identifier counts.
     pub(super) qos2: Vec<(u16, Qos2)>,
 }
@@ -67,17 +76,22 @@ pub(super) struct Inserts {
     pub(super) inbox: Insert,
     pub(super) qos2: Insert,
     pub(super) marks: Insert,
+    pub(super) by_topic: Insert,
 }
 
 impl Inserts {
     pub(super) fn new() -> Self {
         Self {
-            outbox: Insert::new("INSERT INTO outbox (id, topic, payload, props, flags, expires_ms, supersede)", 7),
+            outbox: Insert::new(
+                "INSERT INTO outbox (id, topic, payload, props, flags, expires_ms, supersede, after_ord)",
+                8,
+            ),
             released: Insert::new("INSERT OR IGNORE INTO released (id, ord)", 2),
             verdict: Insert::new("INSERT OR REPLACE INTO verdict (id, outcome, detail, at_ms, other_id)", 5),
             inbox: Insert::new("INSERT INTO inbox (seq, tid, payload, props, flags, received_ms)", 6),
             qos2: Insert::new("INSERT OR REPLACE INTO received_qos2 (pid, content, completed)", 3),
             marks: Insert::new("INSERT OR IGNORE INTO consumer_done (name, seq)", 2),
+            by_topic: Insert::new("INSERT OR IGNORE INTO inbox_by_topic (tid, seq)", 2),
         }
     }
 }
@@ -101,11 +115,21 @@ impl Store {
                 self.outbox_finish(id, verdict, at_ms);
                 Ok(())
             }
+            Write::SentAfter { id, after_ord } => self.sent_after(id, after_ord),
+            Write::Park { id, reason, maybe_dup, at_ms } => self.park(id, reason, maybe_dup, at_ms),
+            Write::ParkedGone { id, verdict, at_ms } => self.parked_gone(id, verdict, at_ms),
+            Write::SkipPid(pid) => self.skip_pid(pid),
+            Write::Idempotency { key, id, now_ms, until_ms } => self.put_idempotency(&key, id, now_ms, until_ms),
             Write::Release { id, release } => {
                 self.staged.released.push((id, release));
                 Ok(())
             }
             Write::InboxInsert(row) => {
+                self.staged.inbox.push(row);
+                Ok(())
+            }
+            Write::InboxRetained { row, asked } => {
+                self.staged.retained.push((row.seq, asked));
                 self.staged.inbox.push(row);
                 Ok(())
             }
@@ -127,8 +151,10 @@ impl Store {
             Write::Subscription(row) => self.put_subscription(&row),
             Write::SubscriptionGone(filter) => self.remove_subscription(&filter),
             Write::GapOpen { filter, cause, from_ms, after_seq } => self.open_gap(&filter, cause, from_ms, after_seq),
-            Write::GapClose { filter, to_ms } => self.close_gap(&filter, to_ms),
+            Write::GapClose { filter, cause, to_ms } => self.close_gap(&filter, cause, to_ms),
+            Write::GapNote(gap) => self.note_gap(&gap),
             Write::ConsumerPut { name, filters, cursor } => self.put_consumer(name, filters, cursor),
+            Write::ConsumerLag { name, lag } => self.put_lag(&name, lag),
             Write::ConsumerRemove { name } => self.remove_consumer(&name),
             Write::ConsumerDone { name, seq } => self.consumer_done(&name, seq),
             Write::ConsumerDoneThrough { name, seq } => self.consumer_done_through(&name, seq),
@@ -168,6 +194,10 @@ impl Store {
         self.begin()?;
         self.flush_consumers()?;
         self.prune_verdicts(&mut next)?;
+        self.prune_gaps()?;
+        let refreshed = std::mem::take(&mut self.staged.refreshed);
+        next.inbox_messages = next.inbox_messages.saturating_sub(refreshed.messages);
+        next.inbox_bytes = next.inbox_bytes.saturating_sub(refreshed.bytes);
         write_hot(&self.connection, &next)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.in_turn = false;
@@ -255,7 +285,8 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
             "UPDATE hot SET turn = ?1, next_seq = ?2, next_release = ?3, inbox_messages = ?4, inbox_bytes = ?5,
                clock_ms = ?6, wall_ms = ?7, last_contact_ms = ?8,
                next_ord_0 = ?9, sent_through_0 = ?10, verdict_floor_0 = ?11, messages_0 = ?12, bytes_0 = ?13,
-               next_ord_1 = ?14, sent_through_1 = ?15, verdict_floor_1 = ?16, messages_1 = ?17, bytes_1 = ?18",
+               next_ord_1 = ?14, sent_through_1 = ?15, verdict_floor_1 = ?16, messages_1 = ?17, bytes_1 = ?18,
+               parked_messages = ?19, parked_bytes = ?20",
         )?
         .execute(params![
             int(hot.turn),
@@ -276,6 +307,8 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
             int(urgent.verdict_floor),
             int(urgent.messages),
             int(urgent.bytes),
+            int(hot.parked_messages),
+            int(hot.parked_bytes),
         ])?;
     Ok(())
 }

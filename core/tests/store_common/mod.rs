@@ -50,6 +50,7 @@ pub(crate) fn outbox_row(id: u64, qos: QoS) -> OutboxRow {
         maybe_dup: false,
         if_unsupported: IfUnsupported::Refuse,
         supersede: None,
+        after_ord: None,
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 
-use crate::values::{DurabilityArg, IfUnsupportedArg, Mqtt, RetainHandlingArg, Wait};
+use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
+
+pub(crate) use outbox::{OutboxArgs, OutboxCommand};
 
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
@@ -65,6 +67,9 @@ pub(crate) struct Common {
     /// Most messages and bytes kept in the inbox [default: 2000000,1GiB]
     #[arg(long, global = true, value_name = "LIMIT", value_parser = limit, env = "HOMING_INBOX_LIMIT", hide_env_values = true)]
     pub(crate) inbox_limit: Option<Limit>,
+    /// What to do at the inbox's limit [default: pause]
+    #[arg(long, global = true, value_name = "POLICY", env = "HOMING_INBOX_FULL", hide_env_values = true)]
+    pub(crate) inbox_full: Option<InboxFullArg>,
     /// TOML file with these flags as keys, and `user` and `password`
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -102,9 +107,11 @@ pub(crate) enum Command {
         | homing pipe --exit-when-drained --broker mqtt://localhost"
     )]
     Pipe(PipeArgs),
-    /// Messages that are not finished yet (no connection is made)
-    #[command(after_help = "Example:\n  homing outbox --json --store light.db")]
-    Outbox(ReadArgs),
+    /// Messages that are not finished yet, and cancelling one of them (no connection is made)
+    #[command(
+        after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox cancel 7 --store light.db"
+    )]
+    Outbox(OutboxArgs),
     /// Received messages that the store still keeps (no connection is made)
     #[command(after_help = "Example:\n  homing inbox --json --store light.db")]
     Inbox(ReadArgs),
@@ -114,6 +121,19 @@ pub(crate) enum Command {
     /// Store and session at a glance (no connection is made)
     #[command(after_help = "Example:\n  homing status --json --store light.db")]
     Status(ReadArgs),
+    /// The last value of each topic, with its age (no connection is made)
+    #[command(after_help = "Examples:\n  homing last --store panel.db\n  homing last 'home/+/temperature' --json")]
+    Last(LastArgs),
+    /// What came on some topics (no connection is made)
+    #[command(after_help = "Examples:\n  homing history 'home/#' --since 2h --json\n  \
+        homing history home/kitchen/temperature --limit 500 --plot")]
+    History(HistoryArgs),
+    /// When messages may be missing, and why (no connection is made)
+    #[command(after_help = "Example:\n  homing gaps --json --store panel.db")]
+    Gaps(ReadArgs),
+    /// Everything received that the store keeps, as JSON lines (no connection is made)
+    #[command(after_help = "Example:\n  homing export --json --store panel.db > panel.jsonl")]
+    Export(ReadArgs),
     /// The benchmarks of the README
     #[command(subcommand)]
     #[command(after_help = "Example:\n  homing bench publish --count 100000 --broker mqtt://localhost")]
@@ -181,7 +201,10 @@ pub(crate) struct PubArgs {
     /// It expires if it cannot be sent within this time
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(crate) ttl: Option<Duration>,
-    /// What to do if the broker does not support the QoS or the retain flag
+    /// Replaces waiting messages with the same key, of 1 to 255 bytes
+    #[arg(long, value_name = "KEY")]
+    pub(crate) supersede: Option<String>,
+    /// What to do if the broker does not support the QoS or the retain flag, or the size (park: keep it for another one)
     #[arg(long, value_name = "POLICY", default_value = "refuse")]
     pub(crate) if_unsupported: IfUnsupportedArg,
     /// Wait until it is on disk, or until the broker's verdict [default: up to 5 s]
@@ -265,6 +288,33 @@ pub(crate) struct ReadArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct LastArgs {
+    /// Topics [default: all]
+    pub(crate) filter: Option<TopicFilter>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct HistoryArgs {
+    /// Topics
+    pub(crate) filter: TopicFilter,
+    /// Only what was received within this time
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(crate) since: Option<Duration>,
+    /// Only the newest of them
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU64>,
+    /// Draw the payloads that are numbers as a chart, one a topic
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) plot: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct VerdictArgs {
     /// The id that was printed when the message was accepted
     pub(crate) id: u64,
@@ -330,5 +380,6 @@ pub(crate) struct BenchOpen {
     pub(crate) fill: bool,
 }
 
+mod outbox;
 #[cfg(test)]
 mod tests;

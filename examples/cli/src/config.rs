@@ -49,6 +49,7 @@ impl Common {
                 "retention" => fill(&mut self.retention, duration(&text)),
                 "outbox-limit" => fill(&mut self.outbox_limit, limit(&text)),
                 "inbox-limit" => fill(&mut self.inbox_limit, limit(&text)),
+                "inbox-full" => fill(&mut self.inbox_full, ValueEnum::from_str(&text, false)),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
                 _ => Err("is not a key; keys are the common flags without --, and user and password".to_owned()),
@@ -101,6 +102,7 @@ impl Common {
         set(&mut options.retention, self.retention);
         set(&mut options.outbox_limit, self.outbox_limit);
         set(&mut options.inbox_limit, self.inbox_limit);
+        set(&mut options.inbox_full, self.inbox_full.map(Into::into));
         Ok(options)
     }
 }

@@ -4,12 +4,14 @@ mod accept;
 mod args;
 mod bench;
 mod broker;
+mod cancel;
 mod config;
 mod consume;
 mod demo;
 mod exit;
 mod lines;
 mod notes;
+mod offline;
 mod output;
 mod pipe;
 mod publish;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command};
+use args::{Cli, Command, OutboxCommand, ReadArgs};
 use exit::{Exit, Failure, complain};
 
 fn main() -> ExitCode {
@@ -65,8 +67,17 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
-        Command::Outbox(args) => read::outbox(&common, &args),
+        Command::Outbox(args) => match args.command {
+            None => read::outbox(&common, &args.read),
+            Some(OutboxCommand::Cancel { id, json }) => {
+                cancel::run(common, &ReadArgs { json: json || args.read.json }, id).await
+            }
+        },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Last(args) => offline::last(&common, &args),
+        Command::History(args) => offline::history(&common, &args),
+        Command::Gaps(args) => offline::gaps(&common, &args),
+        Command::Export(_) => offline::export(&common),
         Command::Verdict(args) => read::verdict(&common, &args),
         Command::Status(args) => read::status(&common, &args),
     }

@@ -25,6 +25,12 @@ impl Notes {
                     self.trouble = Some(trouble);
                 }
             }
+            Event::Skipped { consumer, skipped } => warn(&format!(
+                "consumer {consumer} was moved over {} messages, {} to {}",
+                skipped.messages,
+                skipped.from.seq(),
+                skipped.through.seq()
+            )),
             Event::State(State::Online { .. }) => self.trouble = None,
             _ => {}
         }

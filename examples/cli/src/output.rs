@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
+mod kept;
 mod status;
 
+pub(crate) use kept::{GapFields, Kind, LastLine};
 pub(crate) use status::StatusLine;
 
 /// Gathers lines; what is in it is on stdout after `flush`, or earlier.
@@ -122,6 +124,9 @@ pub(crate) struct MessageLine<'a> {
     qos: u8,
     retain: bool,
     dup: bool,
+    /// A retained message that only says again what is known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replay: bool,
     received_at: String,
 }
 
@@ -135,6 +140,7 @@ impl<'a> MessageLine<'a> {
             qos: message.qos.number(),
             retain: message.retained,
             dup: message.dup,
+            replay: message.replay,
             received_at: time(message.received_ms),
         }
     }

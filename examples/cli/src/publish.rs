@@ -171,6 +171,7 @@ fn template(args: &PubArgs) -> Publish {
     properties.user.clone_from(&args.user_property);
     let mut message = Publish::new(args.topic.clone(), Bytes::new()).qos(args.qos).retain(args.retain);
     message.ttl = args.ttl;
+    message.supersede.clone_from(&args.supersede);
     message.if_unsupported = args.if_unsupported.into();
     message.properties(properties)
 }

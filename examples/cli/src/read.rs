@@ -7,9 +7,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::{MessageLine, Out, OutboxLine, StatusLine, Verdict};
 
 /// Rows that one read takes: no transaction stays open while a slow reader of stdout is waited for.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
-fn open(common: &Common) -> Result<Reader, Failure> {
+pub(crate) fn open(common: &Common) -> Result<Reader, Failure> {
     Ok(Reader::open(&common.store_path()?)?)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use homing::{Durability, IfUnsupported, Limit, QoS, RetainHandling, Version};
+use homing::{Durability, IfUnsupported, InboxFull, Limit, QoS, RetainHandling, Version};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mqtt {
@@ -45,6 +45,7 @@ impl From<DurabilityArg> for Durability {
 pub(crate) enum IfUnsupportedArg {
     Refuse,
     Downgrade,
+    Park,
 }
 
 impl From<IfUnsupportedArg> for IfUnsupported {
@@ -52,6 +53,25 @@ impl From<IfUnsupportedArg> for IfUnsupported {
         match policy {
             IfUnsupportedArg::Refuse => Self::Refuse,
             IfUnsupportedArg::Downgrade => Self::Downgrade,
+            IfUnsupportedArg::Park => Self::Park,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InboxFullArg {
+    /// Acknowledgements are withheld, the broker keeps the rest.
+    Pause,
+    /// The oldest messages go, a gap and the consumers are told.
+    #[value(alias = "drop_oldest")]
+    DropOldest,
+}
+
+impl From<InboxFullArg> for InboxFull {
+    fn from(policy: InboxFullArg) -> Self {
+        match policy {
+            InboxFullArg::Pause => Self::Pause,
+            InboxFullArg::DropOldest => Self::DropOldest,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which accepted messages still wait for their verdict: as ranges of ids, so that a long outbox costs no memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use homing::{Fate, MessageId, Reader};
 
@@ -15,6 +15,8 @@ pub(crate) struct Verdicts {
     pending: BTreeMap<u64, u64>,
     /// The first id of this run: verdicts of earlier ones are news too, and are told as they come.
     first: Option<u64>,
+    /// Told as parked: that may change.
+    parked: BTreeSet<u64>,
 }
 
 impl Verdicts {
@@ -29,8 +31,19 @@ impl Verdicts {
     }
 
     /// Whether this end is news.
-    pub(crate) fn settled(&mut self, id: u64) -> bool {
-        self.ended(id) || self.first.is_none_or(|first| id < first)
+    pub(crate) fn settled(&mut self, id: u64, fate: &Fate) -> bool {
+        if self.parked.remove(&id) {
+            if let Fate::Superseded(by) = fate {
+                // It goes out under this id now.
+                self.accepted(by.number());
+            }
+            return true;
+        }
+        let news = self.ended(id) || self.first.is_none_or(|first| id < first);
+        if news && matches!(fate, Fate::Parked(_)) {
+            self.parked.insert(id);
+        }
+        news
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -47,12 +60,16 @@ impl Verdicts {
         let mut after = first - 1;
         loop {
             let rows = reader.outbox(after, PAGE)?;
-            let rows: Vec<u64> = rows.iter().map(|row| row.id.number()).collect();
             let full = rows.len() == PAGE;
-            let through = if full { rows[PAGE - 1] } else { u64::MAX };
+            let through = rows.last().filter(|_| full).map_or(u64::MAX, |row| row.id.number());
+            // What is parked has its verdict, though it has a row.
+            let rows: Vec<u64> = rows.iter().filter(|row| !row.fate.is_final()).map(|row| row.id.number()).collect();
             for id in self.missing(after, through, &rows) {
                 let fate = reader.fate(MessageId::new(reader.store_id(), id))?;
                 if fate.is_final() && self.ended(id) {
+                    if matches!(fate, Fate::Parked(_)) {
+                        self.parked.insert(id);
+                    }
                     tell(id, &fate)?;
                 }
             }
@@ -103,21 +120,41 @@ mod tests {
         let mut verdicts = Verdicts::default();
         (1..=5).chain([9]).for_each(|id| verdicts.accepted(id));
         assert_eq!(ranges(&verdicts), [(1, 5), (9, 9)]);
-        assert!(verdicts.settled(3) && verdicts.settled(1) && verdicts.settled(9));
+        assert!(
+            verdicts.settled(3, &Fate::DELIVERED)
+                && verdicts.settled(1, &Fate::DELIVERED)
+                && verdicts.settled(9, &Fate::DELIVERED)
+        );
         assert_eq!(ranges(&verdicts), [(2, 2), (4, 5)]);
-        assert!(verdicts.settled(2) && verdicts.settled(4) && verdicts.settled(5));
+        assert!(
+            verdicts.settled(2, &Fate::DELIVERED)
+                && verdicts.settled(4, &Fate::DELIVERED)
+                && verdicts.settled(5, &Fate::DELIVERED)
+        );
         assert!(verdicts.is_empty());
     }
 
     #[test]
     fn an_end_is_told_once_and_ends_of_earlier_runs_are_told() {
         let mut verdicts = Verdicts::default();
-        assert!(verdicts.settled(7), "nothing accepted yet: of an earlier run");
+        assert!(verdicts.settled(7, &Fate::DELIVERED), "nothing accepted yet: of an earlier run");
         verdicts.accepted(10);
-        assert!(verdicts.settled(9));
-        assert!(verdicts.settled(10));
-        assert!(!verdicts.settled(10));
-        assert!(!verdicts.settled(11));
+        assert!(verdicts.settled(9, &Fate::DELIVERED));
+        assert!(verdicts.settled(10, &Fate::DELIVERED));
+        assert!(!verdicts.settled(10, &Fate::DELIVERED));
+        assert!(!verdicts.settled(11, &Fate::DELIVERED));
+    }
+
+    #[test]
+    fn a_parked_message_is_followed_to_its_end() {
+        let mut verdicts = Verdicts::default();
+        (10..=12).for_each(|id| verdicts.accepted(id));
+        let parked = Fate::Parked(homing::ReasonCode::QosNotSupported);
+        assert!(verdicts.settled(10, &parked) && verdicts.settled(11, &parked) && verdicts.settled(12, &parked));
+        assert!(verdicts.is_empty());
+        let by = MessageId::new(homing::StoreId([0; 16]), 20);
+        assert!(verdicts.settled(11, &Fate::Superseded(by)) && verdicts.settled(20, &Fate::DELIVERED));
+        assert!(verdicts.settled(12, &Fate::Cancelled) && !verdicts.settled(12, &Fate::Cancelled));
     }
 
     #[test]

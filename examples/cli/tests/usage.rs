@@ -24,8 +24,10 @@ fn usage(line: &[&str], env: &[(&str, &str)]) -> String {
 
 #[test]
 fn help_of_every_command_has_an_example() {
-    let commands =
-        ["pub", "sub", "pipe", "outbox", "inbox", "verdict", "status", "broker", "simulate", "demo", "bench"];
+    let commands = [
+        "pub", "sub", "pipe", "outbox", "inbox", "last", "history", "gaps", "export", "verdict", "status", "broker",
+        "simulate", "demo", "bench",
+    ];
     for command in commands {
         let output = homing(&[command, "--help"], &[]);
         let help = String::from_utf8(output.stdout).unwrap();

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::client::command::{Command, Reply};
 use crate::client::turn::{Engine, Outputs, TurnInput};
 use crate::model::broker_url::BrokerUrl;
-use crate::model::event::Fate;
+use crate::model::event::{Event, Fate};
 use crate::model::message::{Publish, QoS};
 use crate::model::options::{Limit, Options};
 use crate::model::reason::ReasonCode;
@@ -16,15 +16,15 @@ use crate::model::topic::TopicName;
 use crate::session::effect::{Input, Now};
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet, PublishPacket};
 
-const NOW: Now = Now { mono_ms: 1_000, wall_ms: 1_000, store_ms: 1_000 };
+pub(super) const NOW: Now = Now { mono_ms: 1_000, wall_ms: 1_000, store_ms: 1_000 };
 
-struct Bench {
-    folder: tempfile::TempDir,
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) engine: Engine,
 }
 
 impl Bench {
-    fn new(change: impl FnOnce(&mut Options)) -> Self {
+    pub(super) fn new(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path().join("store.db"));
         options.broker = Some(BrokerUrl::parse("mqtt://model").unwrap());
@@ -38,11 +38,16 @@ impl Bench {
         bench
     }
 
-    fn turn(&mut self, mut inputs: Vec<TurnInput>) -> Vec<Packet> {
+    pub(super) fn turn(&mut self, inputs: Vec<TurnInput>) -> Vec<Packet> {
+        self.turn_at(NOW, inputs).0
+    }
+
+    /// What was sent and told.
+    pub(super) fn turn_at(&mut self, now: Now, mut inputs: Vec<TurnInput>) -> (Vec<Packet>, Vec<Event>) {
         let mut out = Outputs::default();
-        self.engine.turn(&mut inputs, NOW, 1 << 20, &mut out).unwrap();
+        self.engine.turn(&mut inputs, now, 1 << 20, &mut out).unwrap();
         out.replies.into_iter().for_each(Reply::committed);
-        out.sends
+        (out.sends, out.events)
     }
 
     fn message(&mut self, pid: u16) -> Vec<Packet> {
@@ -63,18 +68,18 @@ impl Bench {
     }
 }
 
-fn packet(packet: Packet) -> TurnInput {
+pub(super) fn packet(packet: Packet) -> TurnInput {
     TurnInput::Session(Input::Packet(packet))
 }
 
 fn publish() -> TurnInput {
     let message = Publish::new(TopicName::new("up").unwrap(), "x");
-    let row = crate::client::check::publish(message, &Options::new("unused")).unwrap();
+    let message = crate::client::check::publish(message, &Options::new("unused")).unwrap();
     let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    TurnInput::Command(Command::Publish { row, _room, answer: oneshot::channel().0 })
+    TurnInput::Command(Command::Publish { message, _room, answer: oneshot::channel().0 })
 }
 
-fn done(seq: u64) -> TurnInput {
+pub(super) fn done(seq: u64) -> TurnInput {
     let name = "default".to_owned();
     TurnInput::Command(Command::Done { name, seq, through: true, answer: oneshot::channel().0 })
 }

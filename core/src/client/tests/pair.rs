@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::model_broker::ModelBroker;
-use crate::client::command::{Command, Reply};
+use crate::client::command::{Cancel, Command, Reply};
 use crate::client::turn::{Engine, Outputs, TurnInput};
 use crate::model::broker_url::BrokerUrl;
 use crate::model::event::{Fate, Why};
-use crate::model::message::{Publish, QoS, Subscription};
+use crate::model::message::{Lane, Publish, QoS, Subscription};
 use crate::model::options::{Options, Version};
+use crate::model::rows::split_id;
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::session::effect::{Input, Now};
 use crate::store::reader::Reader;
@@ -30,6 +31,8 @@ struct World {
     now_ms: i64,
     /// Payloads whose id was given.
     accepted: Vec<(u64, QoS, u32)>,
+    /// Ids of which a cancel said that they are.
+    cancelled: Vec<u64>,
     fates: HashMap<u64, Fate>,
     down: Vec<(QoS, u32)>,
     next_up: u32,
@@ -59,6 +62,7 @@ impl World {
             link: false,
             now_ms: 1_000,
             accepted: Vec::new(),
+            cancelled: Vec::new(),
             fates: HashMap::new(),
             down: Vec::new(),
             next_up: 0,
@@ -159,12 +163,29 @@ impl World {
         if self.rng.u32(..10) == 0 {
             message = message.ttl(Duration::from_millis(self.rng.u64(1..30_000)));
         }
-        let row = crate::client::check::publish(message, &self.options).unwrap();
+        if self.rng.u32(..6) == 0 {
+            message = message.lane(Lane::Urgent);
+        }
+        if self.rng.u32(..8) == 0 {
+            message = message.supersede(if self.rng.bool() { "one" } else { "two" });
+        }
+        let message = crate::client::check::publish(message, &self.options).unwrap();
         let (answer, mut reply) = oneshot::channel();
         let _room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        self.turn(vec![TurnInput::Command(Command::Publish { row, _room, answer })]);
+        self.turn(vec![TurnInput::Command(Command::Publish { message, _room, answer })]);
         if let Ok(result) = reply.try_recv() {
             self.accepted.push((result.unwrap(), qos, number));
+        }
+    }
+
+    /// Takes back one of the last messages.
+    fn cancel(&mut self) {
+        let recent = self.accepted.len().saturating_sub(30)..self.accepted.len();
+        let Some(n) = self.rng.choice(recent).map(|index| self.accepted[index].0) else { return };
+        let (answer, mut reply) = oneshot::channel();
+        self.turn(vec![TurnInput::Command(Command::Cancel { n, answer })]);
+        if let Ok(Ok(Cancel::Cancelled)) = reply.try_recv() {
+            self.cancelled.push(n);
         }
     }
 
@@ -188,7 +209,8 @@ impl World {
 
     fn step(&mut self, losses: bool) {
         match self.rng.u32(..100) {
-            0..35 => self.publish(),
+            0..33 => self.publish(),
+            33..35 => self.cancel(),
             35..55 => {
                 let qos = QoS::from_number(self.rng.u8(1..=2)).unwrap();
                 let number = self.next_down;
@@ -228,10 +250,10 @@ impl World {
         let wanted = self.rng.bool();
         while !self.subscribe("side", wanted) {}
         for _ in 0..20_000 {
-            let lane = self.engine.as_ref().map(|engine| engine.session().hot().lanes[0]);
+            let lane = self.engine.as_ref().map(|engine| engine.session().hot().outbox_messages());
             let side = self.broker.filters.contains(&TopicFilter::new("side").unwrap());
             let down = self.broker.filters.contains(&TopicFilter::new("down").unwrap());
-            let done = lane.is_some_and(|lane| lane.messages == 0) && self.broker.is_drained();
+            let done = lane == Some(0) && self.broker.is_drained();
             if done && self.to_broker.is_empty() && side == wanted && down {
                 return;
             }
@@ -253,23 +275,28 @@ impl World {
             .iter()
             .map(|(qos, payload)| (*qos, u32::from_be_bytes(payload[..4].try_into().unwrap())))
             .collect();
-        let mut firsts = Vec::new();
+        let lanes: HashMap<u32, usize> =
+            self.accepted.iter().map(|(id, _, number)| (*number, split_id(*id).0)).collect();
+        let mut firsts = [Vec::new(), Vec::new()];
         let mut counts: HashMap<u32, u32> = HashMap::new();
         for (_, number) in &arrived {
             let count = counts.entry(*number).or_default();
             *count += 1;
-            if *count == 1 {
-                firsts.push(*number);
+            // Of those whose id nobody was told, the lane is not known.
+            if let Some(lane) = lanes.get(number).filter(|_| *count == 1) {
+                firsts[*lane].push(*number);
             }
         }
-        assert!(firsts.is_sorted(), "P5: first arrivals out of order: {firsts:?}");
+        assert!(firsts.iter().all(|lane| lane.is_sorted()), "P5: first arrivals out of order: {firsts:?}");
         for (id, qos, number) in &self.accepted.clone() {
             let count = counts.get(number).copied().unwrap_or(0);
             let (answer, mut reply) = oneshot::channel();
             self.engine_turn(Command::Fate { n: *id, answer });
             let fate = reply.try_recv().unwrap().unwrap();
-            if fate == Fate::Expired {
-                assert_eq!(count, 0, "P9: message {id} arrived and says expired");
+            let unsent = matches!(fate, Fate::Expired | Fate::Cancelled | Fate::Superseded(_));
+            assert!(fate == Fate::Cancelled || !self.cancelled.contains(id), "P9: {id} was cancelled and is {fate:?}");
+            if unsent {
+                assert_eq!(count, 0, "P9: message {id} arrived and says {fate:?}");
                 continue;
             }
             if *qos == QoS::AtMostOnce {

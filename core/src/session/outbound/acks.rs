@@ -5,6 +5,7 @@ use super::{Context, Outbound, Violation};
 use crate::model::event::Fate;
 use crate::model::message::QoS;
 use crate::model::reason::ReasonCode;
+use crate::model::rows::split_id;
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol};
 
@@ -53,6 +54,7 @@ impl Outbound {
             true => Fate::Refused(ack.reason),
             false => delivered(slot.maybe_dup, false, downgraded),
         };
+        self.acknowledged();
         self.end(id, slot.size, fate, cx);
         Ok(told)
     }
@@ -68,6 +70,7 @@ impl Outbound {
         }
         if slot.progress == Progress::Published {
             if ack.reason.is_failure() {
+                self.acknowledged();
                 self.end(id, slot.size, Fate::Refused(ack.reason), cx);
                 return Ok(Known::Yes);
             }
@@ -77,8 +80,11 @@ impl Outbound {
                 self.unfinished += 1;
                 self.unfinished_qos2 += 1;
             }
-            self.slots.put(id, Slot { progress: Progress::Released, counted: true, ..slot });
+            let (lane, ord) = split_id(id);
+            let released = Slot { progress: Progress::Released, counted: true, ..slot };
+            self.queues[lane].slots.put(ord, released);
         }
+        self.acknowledged();
         cx.fx.sends.push(Packet::PubRel(Ack::ok(ack.pid)));
         Ok(Known::Yes)
     }
@@ -96,6 +102,7 @@ impl Outbound {
             return Err(Violation(ReasonCode::ProtocolError, "PUBCOMP before PUBREC [4.3.3]"));
         }
         let maybe_lost = ack.reason == ReasonCode::PacketIdentifierNotFound;
+        self.acknowledged();
         self.end(id, slot.size, delivered(slot.maybe_dup, maybe_lost, slot.downgraded), cx);
         Ok(())
     }

@@ -13,6 +13,8 @@ pub(super) enum Admit {
     No,
     /// Never: it ends so.
     End(Fate),
+    /// Not to this broker: it is set aside.
+    Park(ReasonCode),
     /// Now, and so.
     Send(Sent),
 }
@@ -44,17 +46,18 @@ pub(super) fn packet_of(row: &OutboxRow, sent: &Sent, pid: u16, dup: bool, store
 }
 
 impl Outbound {
-    pub(super) fn admit(&self, row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Admit {
+    /// How a row may be sent on this link, or the reason why it may not.
+    pub(super) fn supported(row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Result<Sent, ReasonCode> {
         let mut sent = Sent { qos: row.qos, retain: row.retain };
         if row.qos > limits.max_qos {
             if row.if_unsupported != IfUnsupported::Downgrade {
-                return Admit::End(Fate::Refused(ReasonCode::QosNotSupported));
+                return Err(ReasonCode::QosNotSupported);
             }
             sent.qos = limits.max_qos;
         }
         if row.retain && !limits.retain {
             if row.if_unsupported != IfUnsupported::Downgrade {
-                return Admit::End(Fate::Refused(ReasonCode::RetainNotSupported));
+                return Err(ReasonCode::RetainNotSupported);
             }
             sent.retain = false;
         }
@@ -62,9 +65,18 @@ impl Outbound {
         if row.props.is_some() || row.size() as usize + 64 > limits.max_packet {
             let packet = Packet::Publish(packet_of(row, &sent, 1, false, cx.now.store_ms));
             if crate::wire::encoded_len(&packet, limits.protocol) > limits.max_packet {
-                return Admit::End(Fate::Refused(ReasonCode::PacketTooLarge));
+                return Err(ReasonCode::PacketTooLarge);
             }
         }
+        Ok(sent)
+    }
+
+    pub(super) fn admit(&self, row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Admit {
+        let sent = match Self::supported(row, limits, cx) {
+            Ok(sent) => sent,
+            Err(reason) if row.if_unsupported == IfUnsupported::Park => return Admit::Park(reason),
+            Err(reason) => return Admit::End(Fate::Refused(reason)),
+        };
         let window_full = sent.qos != QoS::AtMostOnce
             && (self.unfinished >= limits.window
                 || sent.qos == QoS::ExactlyOnce && self.unfinished_qos2 >= limits.window_qos2);

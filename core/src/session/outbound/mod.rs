@@ -1,28 +1,33 @@
-//! Outgoing messages: a window of rows, first sends, resends after a reconnect (P1, P3, P5, P6).
+//! Outgoing messages: two lanes, a window of rows, first sends, resends after a reconnect (P1, P3, P5, P6).
 
 mod acks;
 mod admit;
+mod care;
 mod expiry;
+mod links;
+mod park;
+mod queue;
+mod resend;
 mod slots;
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 pub use acks::{Downgrade, Known};
 use admit::{Admit, Sent, packet_of};
-use slots::{Progress, Slot, Slots};
+use care::Care;
+use queue::Queue;
+use resend::Resend;
+use slots::{Progress, Slot};
 
-use super::effect::{Effects, Load, Now};
-use super::packet_ids::NORMAL;
+use super::effect::{Effects, Now};
+use super::packet_ids::{LANES, NORMAL};
 use crate::model::event::{Fate, Metrics};
-use crate::model::message::QoS;
+use crate::model::message::{QoS, StoreId};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome};
+use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, join_id, split_id};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol};
 
-/// Bounds of the rows held in memory (P6): enough to fill the window of one turn.
-const READY_ROWS: usize = 1024;
-const READY_BYTES: u64 = 1 << 20;
 /// So many messages may end unsent in one turn: a turn must not grow with the outbox.
 const UNSENT: usize = 1000;
 
@@ -49,6 +54,8 @@ pub struct Context<'a> {
     pub now: Now,
     /// Counters of the rows.
     pub hot: &'a mut Hot,
+    /// Whose ids these are.
+    pub store: StoreId,
     /// Shifts packet identifiers.
     pub salt: u64,
     /// Counters for people.
@@ -61,25 +68,14 @@ pub struct Context<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation(pub ReasonCode, pub &'static str);
 
-/// Walks the unacknowledged rows again after a reconnect, in order, before anything new [4.4.0-1], [4.6.0-1].
-#[derive(Debug)]
-struct Resend {
-    after: u64,
-    end: u64,
-    rows: VecDeque<OutboxRow>,
-    complete: bool,
-}
+/// The urgent lane goes before the normal one.
+const URGENT_FIRST: [usize; 2] = [1, 0];
 
-/// The outgoing side of the session. One lane for now; ids leave room for two.
+/// The outgoing side of the session.
 #[derive(Debug)]
 pub struct Outbound {
-    /// From the oldest unfinished ordinal to the cursor.
-    slots: Slots,
-    /// Rows after the cursor, without holes between it and `ready_through`.
-    ready: VecDeque<OutboxRow>,
-    ready_bytes: u64,
-    ready_through: u64,
-    loading: bool,
+    /// Normal and urgent.
+    queues: [Queue; 2],
     link: Option<LinkLimits>,
     resend: Option<Resend>,
     unfinished: usize,
@@ -92,18 +88,24 @@ pub struct Outbound {
     sweeping: bool,
     /// Messages that may still end unsent in this turn.
     unsent: usize,
+    /// Packet identifiers that the broker may still hold for a message set aside.
+    skipped: BTreeSet<u16>,
+    /// Parked messages behind this id are still to be looked at on this link.
+    unparking: Option<u64>,
+    care: Care,
+    /// Links lost without an acknowledgement between.
+    fruitless: u32,
+    /// On this link.
+    acknowledged: bool,
+    /// On this link.
+    sent_any: bool,
 }
 
 impl Outbound {
     /// Rebuilds the window from the rows that were in flight.
-    pub fn new(hot: &Hot, in_flight: &[InFlightRow]) -> Self {
-        let sent_through = hot.lanes[0].sent_through;
+    pub fn new(hot: &Hot, in_flight: &[InFlightRow], skipped: Vec<u16>) -> Self {
         Self {
-            slots: Slots::new(in_flight, sent_through),
-            ready: VecDeque::new(),
-            ready_bytes: 0,
-            ready_through: sent_through,
-            loading: false,
+            queues: [Queue::new(0, hot, in_flight), Queue::new(1, hot, in_flight)],
             link: None,
             resend: None,
             unfinished: 0,
@@ -113,6 +115,12 @@ impl Outbound {
             next_expiry: None,
             sweeping: false,
             unsent: UNSENT,
+            skipped: skipped.into_iter().collect(),
+            unparking: None,
+            care: Care::Off,
+            fruitless: 0,
+            acknowledged: false,
+            sent_any: false,
         }
     }
 
@@ -124,7 +132,7 @@ impl Outbound {
 
     /// Whether the turn has ended as many messages as it may, and another one should follow at once.
     pub fn is_exhausted(&self) -> bool {
-        self.unsent == 0 && self.link.is_some()
+        (self.unsent == 0 || self.unparking.is_some()) && self.link.is_some()
     }
 
     /// What is left of it.
@@ -134,127 +142,80 @@ impl Outbound {
 
     /// Whether something was sent and not finished.
     pub fn has_session_state(&self) -> bool {
-        !self.slots.is_empty()
+        self.queues.iter().any(|queue| !queue.slots.is_empty())
     }
 
     /// The unfinished message that has this identifier.
     fn find(&self, pid: u16, salt: u64) -> Option<(u64, Slot)> {
-        let ord = NORMAL.ord(pid, salt, self.slots.oldest())?;
-        let slot = self.slots.get(ord)?;
-        (slot.progress != Progress::Done).then_some((ord, *slot))
+        let found =
+            self.queues.iter().find_map(|queue| Some((queue, queue.pids.ord(pid, salt, queue.slots.oldest())?)));
+        let (queue, ord) = found?;
+        let slot = queue.slots.get(ord)?;
+        (slot.progress != Progress::Done).then_some((join_id(queue.lane, ord), *slot))
     }
 
-    /// Accepts a message: gives it its id and writes the row.
-    pub fn publish(&mut self, mut row: OutboxRow, cx: &mut Context<'_>) -> u64 {
-        let lane = &mut cx.hot.lanes[0];
-        let ord = lane.next_ord;
-        lane.next_ord += 1;
-        lane.messages += 1;
-        lane.bytes += row.size();
-        row.id = ord;
+    /// The packet identifier of a message.
+    fn pid(id: u64, salt: u64) -> u16 {
+        let (lane, ord) = split_id(id);
+        LANES.get(lane).unwrap_or(&NORMAL).pid(ord, salt)
+    }
+
+    /// Gives out the next ordinal of a lane.
+    fn next_ord(lane: usize, cx: &mut Context<'_>) -> u64 {
+        let counters = &mut cx.hot.lanes[lane];
+        counters.next_ord += 1;
         cx.metrics.published += 1;
+        counters.next_ord - 1
+    }
+
+    /// Accepts a message: gives it its id (the row's names the lane) and writes the row.
+    pub fn publish(&mut self, mut row: OutboxRow, cx: &mut Context<'_>) -> u64 {
+        let (lane, _) = split_id(row.id);
+        let ord = Self::next_ord(lane, cx);
+        let counters = &mut cx.hot.lanes[lane];
+        counters.messages += 1;
+        counters.bytes += row.size();
+        row.id = join_id(lane, ord);
+        let id = row.id;
         if let Some(at) = row.expires_ms {
             self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
         }
-        let fits = self.ready.len() < READY_ROWS && self.ready_bytes < READY_BYTES && !self.loading;
-        if self.ready_through + 1 == ord && fits {
-            self.ready_through = ord;
-            self.ready_bytes += row.size();
-            self.ready.push_back(row.clone());
-        }
+        self.queues[lane].published(ord, &row);
         cx.fx.writes.push(Write::OutboxInsert(row));
-        ord
+        id
     }
 
-    /// The session is up on a new link.
-    pub fn connected(&mut self, limits: LinkLimits, hot: &Hot, fx: &mut Effects) {
-        self.link = Some(limits);
-        self.downgrade_told = false;
-        (self.unfinished, self.unfinished_qos2) = (0, 0);
-        let mut released = false;
-        for slot in self.slots.iter_mut() {
-            // A released message has left its PUBLISH behind, but brokers count it until PUBCOMP.
-            slot.counted = slot.progress == Progress::Released;
-            released |= slot.counted;
-            if slot.counted {
-                self.unfinished += 1;
-                self.unfinished_qos2 += 1;
-            }
-        }
-        if released {
-            fx.loads.push(Load::Released);
-        }
-        self.resend = (!self.slots.is_empty()).then(|| Resend {
-            after: self.slots.oldest() - 1,
-            end: hot.lanes[0].sent_through,
-            rows: VecDeque::new(),
-            complete: false,
-        });
+    /// Accepts a message that the policy drops at once: an id and a verdict, no row.
+    pub fn publish_dropped(&mut self, lane: usize, cx: &mut Context<'_>) {
+        let ord = Self::next_ord(lane, cx);
+        let id = join_id(lane, ord);
+        self.queues[lane].hole(ord);
+        cx.fx.writes.push(Write::OutboxFinish { id, verdict: Some(Outcome::Dropped), at_ms: cx.now.wall_ms });
+        // No flush waits for it: it was never in its lane.
+        cx.fx.unparked.push((id, Fate::Dropped));
+        cx.metrics.settled += 1;
     }
 
-    /// The link is gone.
-    pub fn disconnected(&mut self) {
-        self.link = None;
-        self.resend = None;
-        self.loading = false;
-    }
-
-    /// The broker has lost the session: everything unfinished is to be issued anew (P8). Returns the old cursor.
-    pub fn session_lost(&mut self, hot: &mut Hot) -> u64 {
-        let sent_through = hot.lanes[0].sent_through;
-        if !self.slots.is_empty() {
-            hot.lanes[0].sent_through = self.slots.oldest() - 1;
-        }
-        self.slots.clear(hot.lanes[0].sent_through + 1);
-        self.ready.clear();
-        self.ready_bytes = 0;
-        self.ready_through = hot.lanes[0].sent_through;
-        self.disconnected();
-        sent_through
-    }
-
-    /// The broker may have lost the session unheard: what it had in it and gets again now, it may have twice.
-    pub fn doubt(&mut self, cx: &mut Context<'_>) {
-        let mut doubtful = false;
-        for slot in self.slots.iter_mut() {
-            if slot.progress == Progress::Published && slot.sent_qos == QoS::ExactlyOnce {
-                slot.maybe_dup = true;
-                doubtful = true;
-            }
-        }
-        if doubtful {
-            cx.fx.writes.push(Write::SessionDoubted { sent_through: cx.hot.lanes[0].sent_through });
-        }
-    }
-
-    /// PUBRELs of released messages, in the order of their PUBRECs [4.6.0-4].
+    /// PUBRELs of released messages, in the order of their PUBRECs [4.6.0-4], whichever their lane.
     pub fn released_loaded(&mut self, ids: &[u64], cx: &mut Context<'_>) {
         if self.link.is_none() {
             return;
         }
         for id in ids {
-            cx.fx.sends.push(Packet::PubRel(Ack::ok(NORMAL.pid(*id, cx.salt))));
+            cx.fx.sends.push(Packet::PubRel(Ack::ok(Self::pid(*id, cx.salt))));
         }
     }
 
     /// Rows asked for have come.
-    pub fn rows_loaded(&mut self, rows: Vec<OutboxRow>, complete: bool, cx: &mut Context<'_>) {
-        if !std::mem::take(&mut self.loading) {
+    pub fn rows_loaded(&mut self, lane: usize, rows: Vec<OutboxRow>, complete: bool, cx: &mut Context<'_>) {
+        let queue = &mut self.queues[lane];
+        if !std::mem::take(&mut queue.loading) {
             // The link they were read for has gone: rows of a resend must not be taken for new ones.
             return;
         }
-        if let Some(resend) = &mut self.resend {
-            resend.after = rows.last().map_or(resend.end, |row| row.id);
-            resend.complete = complete || rows.is_empty();
-            resend.rows.extend(rows);
-        } else {
-            let last = rows.last().map_or(self.ready_through, |row| row.id);
-            // Read to the end: holes behind the last row are nobody's any more.
-            self.ready_through = if complete { cx.hot.lanes[0].next_ord - 1 } else { last };
-            for row in rows {
-                self.ready_bytes += row.size();
-                self.ready.push_back(row);
-            }
+        match &mut self.resend {
+            Some(resend) => resend.loaded(lane, rows, complete),
+            None => queue.loaded(rows, complete, cx.hot),
         }
         self.pump(cx);
     }
@@ -262,44 +223,14 @@ impl Outbound {
     /// Sends what may be sent.
     pub fn pump(&mut self, cx: &mut Context<'_>) {
         let Some(limits) = self.link else { return };
-        while let Some(resend) = &mut self.resend {
-            let Some(row) = resend.rows.pop_front() else {
-                if resend.complete {
-                    self.resend = None;
-                    break;
-                }
-                let (after, through) = (resend.after, resend.end);
-                return self.load(after, through, cx);
-            };
-            if self.slots.get(row.id).is_none_or(|slot| slot.progress != Progress::Published || slot.counted) {
-                continue;
-            }
-            match self.admit(&row, &limits, cx) {
-                Admit::End(fate) if self.unsent > 0 => {
-                    self.unsent -= 1;
-                    self.end(row.id, row.size(), fate, cx);
-                }
-                Admit::No | Admit::End(_) => {
-                    if let Some(resend) = &mut self.resend {
-                        resend.rows.push_front(row);
-                    }
-                    return;
-                }
-                Admit::Send(sent) => {
-                    cx.metrics.resent += 1;
-                    self.send(row, sent, true, cx);
-                }
-            }
-        }
-        loop {
-            let Some(row) = self.ready.front() else {
-                if self.ready_through + 1 < cx.hot.lanes[0].next_ord {
-                    let through = cx.hot.lanes[0].next_ord - 1;
-                    self.load(self.ready_through, through, cx);
-                }
+        while !self.care.holds() {
+            if self.resend.is_some() && !self.resend(&limits, cx) {
                 return;
-            };
-            if !self.slots.is_empty() && row.id - self.slots.oldest() >= NORMAL.count() {
+            }
+            let Some(lane) = self.next_lane(cx) else { return };
+            let Some(row) = self.queues[lane].front() else { return };
+            let slots = &self.queues[lane].slots;
+            if !slots.is_empty() && split_id(row.id).1 - slots.oldest() >= LANES[lane].count() {
                 return;
             }
             let expired = row.expires_ms.is_some_and(|at| at <= cx.now.store_ms) && !row.maybe_dup;
@@ -307,45 +238,58 @@ impl Outbound {
                 true => Admit::End(Fate::Expired),
                 false => self.admit(row, &limits, cx),
             };
-            if matches!(admitted, Admit::No) || matches!(admitted, Admit::End(_)) && self.unsent == 0 {
+            let unsent = matches!(admitted, Admit::End(_) | Admit::Park(_));
+            if matches!(admitted, Admit::No) || unsent && self.unsent == 0 {
                 return;
             }
-            let Some(row) = self.ready.pop_front() else { return };
-            self.ready_bytes -= row.size();
+            let Some(row) = self.queues[lane].pop() else { return };
             self.advance(row.id, cx);
+            self.unsent -= usize::from(unsent);
             match admitted {
                 Admit::No => {}
-                Admit::End(fate) => {
-                    self.unsent -= 1;
-                    self.end(row.id, row.size(), fate, cx);
-                }
+                Admit::End(fate) => self.end(row.id, row.size(), fate, cx),
+                Admit::Park(reason) => self.park(row.id, row.size(), reason, None, cx),
+                Admit::Send(sent) if self.is_skipped(row.id, sent.qos, cx.salt) => self.rehome(row, cx),
                 Admit::Send(sent) => self.send(row, sent, false, cx),
             }
         }
     }
 
-    fn load(&mut self, after: u64, through: u64, cx: &mut Context<'_>) {
-        if !self.loading {
-            self.loading = true;
-            let (max_rows, max_bytes) = (READY_ROWS / 2, READY_BYTES as usize);
-            cx.fx.loads.push(Load::Outbox { after, through, max_rows, max_bytes });
+    /// The lane whose row is the next to be sent, once it is in memory: urgent ones before all normal ones.
+    fn next_lane(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        for lane in URGENT_FIRST {
+            let queue = &mut self.queues[lane];
+            if queue.front().is_some() {
+                return Some(lane);
+            }
+            if queue.has_more(cx.hot) {
+                queue.read_on(cx.hot, cx.fx);
+                return None;
+            }
         }
+        None
     }
 
-    /// Moves the cursor to `ord`, with holes for what is not there.
-    fn advance(&mut self, ord: u64, cx: &mut Context<'_>) {
-        self.slots.reach(ord);
-        cx.hot.lanes[0].sent_through = ord;
+    fn is_skipped(&self, id: u64, qos: QoS, salt: u64) -> bool {
+        qos == QoS::ExactlyOnce && !self.skipped.is_empty() && self.skipped.contains(&Self::pid(id, salt))
+    }
+
+    /// Moves the cursor of its lane to a message, with holes for what is not there.
+    fn advance(&mut self, id: u64, cx: &mut Context<'_>) {
+        let (lane, ord) = split_id(id);
+        self.queues[lane].slots.reach(ord);
+        cx.hot.lanes[lane].sent_through = ord;
     }
 
     fn send(&mut self, row: OutboxRow, sent: Sent, dup: bool, cx: &mut Context<'_>) {
         let (id, size) = (row.id, row.size());
+        let (lane, ord) = split_id(id);
         let downgraded = sent.qos != row.qos || sent.retain != row.retain;
-        let pid = NORMAL.pid(id, cx.salt);
+        let pid = Self::pid(id, cx.salt);
         self.credit -= size as i64 + 8;
         cx.metrics.sent += 1;
-        self.slots.put(
-            id,
+        self.queues[lane].slots.put(
+            ord,
             Slot {
                 progress: Progress::Published,
                 sent_qos: sent.qos,
@@ -355,8 +299,12 @@ impl Outbound {
                 size,
             },
         );
+        if lane > 0 && !dup && sent.qos != QoS::AtMostOnce {
+            cx.fx.writes.push(Write::SentAfter { id, after_ord: cx.hot.lanes[0].sent_through });
+        }
         let packet = packet_of(&row, &sent, pid, dup, cx.now.store_ms);
         cx.fx.sends.push(Packet::Publish(packet));
+        self.sent_with_care(id, sent.qos, cx);
         match sent.qos {
             QoS::AtMostOnce => self.end(id, size, Fate::Sent, cx),
             QoS::AtLeastOnce => self.unfinished += 1,
@@ -369,27 +317,40 @@ impl Outbound {
 
     /// A message has come to its end: the row goes, the verdict stays.
     fn end(&mut self, id: u64, size: u64, fate: Fate, cx: &mut Context<'_>) {
-        let verdict = match fate {
-            Fate::Sent => Some(Outcome::Sent),
-            Fate::Expired => Some(Outcome::Expired),
-            Fate::Refused(reason) => Some(Outcome::Refused(reason)),
-            Fate::Delivered { maybe_twice, maybe_lost, downgraded } if maybe_twice || maybe_lost || downgraded => {
-                Some(Outcome::Delivered { maybe_twice, maybe_lost, downgraded })
-            }
-            Fate::Delivered { .. } => None,
-            _ => Some(Outcome::Unknown),
-        };
-        cx.fx.writes.push(Write::OutboxFinish { id, verdict, at_ms: cx.now.wall_ms });
+        cx.fx.writes.push(Write::OutboxFinish { id, verdict: outcome(&fate), at_ms: cx.now.wall_ms });
         cx.fx.settled.push((id, fate));
         cx.metrics.settled += 1;
-        let lane = &mut cx.hot.lanes[0];
-        lane.messages = lane.messages.saturating_sub(1);
-        lane.bytes = lane.bytes.saturating_sub(size);
-        if let Some(slot) = self.slots.finish(id)
+        self.leave(id, size, cx);
+    }
+
+    /// A message is in its lane no more.
+    fn leave(&mut self, id: u64, size: u64, cx: &mut Context<'_>) {
+        let (lane, ord) = split_id(id);
+        let counters = &mut cx.hot.lanes[lane];
+        counters.messages = counters.messages.saturating_sub(1);
+        counters.bytes = counters.bytes.saturating_sub(size);
+        if let Some(slot) = self.queues[lane].slots.finish(ord)
             && slot.counted
         {
             self.unfinished -= 1;
             self.unfinished_qos2 -= usize::from(slot.sent_qos == QoS::ExactlyOnce);
         }
     }
+}
+
+/// What is recorded of an end. None: delivered, nothing to remark.
+fn outcome(fate: &Fate) -> Option<Outcome> {
+    Some(match fate {
+        Fate::Sent => Outcome::Sent,
+        Fate::Expired => Outcome::Expired,
+        Fate::Refused(reason) => Outcome::Refused(*reason),
+        Fate::Superseded(by) => Outcome::Superseded(by.number()),
+        Fate::Cancelled => Outcome::Cancelled,
+        Fate::Dropped => Outcome::Dropped,
+        &Fate::Delivered { maybe_twice, maybe_lost, downgraded } if maybe_twice || maybe_lost || downgraded => {
+            Outcome::Delivered { maybe_twice, maybe_lost, downgraded }
+        }
+        Fate::Delivered { .. } => return None,
+        _ => Outcome::Unknown,
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::model::message::QoS;
-use crate::model::rows::InFlightRow;
+use crate::model::rows::{InFlightRow, split_id};
 
 /// Above this many spare places memory is given back.
 const SPARE: usize = 4096;
@@ -48,13 +48,14 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// From the rows that were in flight, in order; everything up to `sent_through` counts as sent.
-    pub(super) fn new(in_flight: &[InFlightRow], sent_through: u64) -> Self {
+    /// From the lane's rows that were in flight, in order; everything up to `sent_through` counts as sent.
+    pub(super) fn new<'r>(in_flight: impl Iterator<Item = &'r InFlightRow>, sent_through: u64) -> Self {
         let mut slots = Self { oldest: sent_through + 1, slots: VecDeque::new() };
         for row in in_flight {
             let progress = if row.released { Progress::Released } else { Progress::Published };
-            slots.reach(row.id);
-            slots.put(row.id, Slot { progress, sent_qos: row.qos, maybe_dup: row.maybe_dup, size: row.size, ..HOLE });
+            let (_, ord) = split_id(row.id);
+            slots.reach(ord);
+            slots.put(ord, Slot { progress, sent_qos: row.qos, maybe_dup: row.maybe_dup, size: row.size, ..HOLE });
         }
         if !slots.is_empty() {
             slots.reach(sent_through);

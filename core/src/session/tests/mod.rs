@@ -1,5 +1,6 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
 mod connection;
+mod gaps;
 mod hostile_acks;
 mod hostile_connect;
 mod hostile_incoming;
@@ -7,5 +8,10 @@ mod hostile_limits;
 mod hostile_resume;
 mod hostile_subscribe;
 mod inbound;
+mod lanes;
 mod outbound;
+mod parking;
+mod poison;
 mod rig;
+mod rows;
+mod words;

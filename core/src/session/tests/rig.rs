@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
-use crate::model::event::{Event, Fate, State, Why};
+use crate::model::event::{Event, Fate, Gap, State, Why};
 use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
+use crate::model::rows::join_id;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, ReceivedQos2, SessionRow, SubscriptionRow};
 use crate::model::topic::{TopicFilter, TopicName};
-use crate::model::writes::Write;
-use crate::session::effect::{Effects, Input, Load, Loaded, Now};
+use crate::session::effect::{Effects, Input, Now};
 use crate::session::{Restored, Session};
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Connect, Packet, PublishPacket, SubAck};
+
+pub(super) use super::words::words;
 
 pub(super) struct Rig {
     pub(super) options: Options,
@@ -24,10 +26,14 @@ pub(super) struct Rig {
     pub(super) row: SessionRow,
     pub(super) outbox: BTreeMap<u64, OutboxRow>,
     pub(super) released: Vec<u64>,
+    pub(super) parked: BTreeMap<u64, (OutboxRow, ReasonCode)>,
+    pub(super) skipped: Vec<u16>,
     pub(super) received: BTreeMap<u16, ReceivedQos2>,
     pub(super) inbox: Vec<(QoS, bytes::Bytes)>,
     pub(super) subscriptions: BTreeMap<TopicFilter, SubscriptionRow>,
     pub(super) gaps: Vec<OpenGap>,
+    /// Gaps that were over when they were known.
+    pub(super) noted: Vec<Gap>,
     pub(super) sends: Vec<Packet>,
     pub(super) events: Vec<Event>,
     pub(super) fates: BTreeMap<u64, Fate>,
@@ -56,6 +62,8 @@ impl Rig {
             last_connect_ms: None,
             unanswered: false,
             unproven: false,
+            suspect_id: None,
+            strikes: 0,
         };
         let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
         hot.lanes.iter_mut().for_each(|lane| (lane.next_ord, lane.verdict_floor) = (1, 1));
@@ -69,10 +77,13 @@ impl Rig {
             row,
             outbox: BTreeMap::new(),
             released: Vec::new(),
+            parked: BTreeMap::new(),
+            skipped: Vec::new(),
             received: BTreeMap::new(),
             inbox: Vec::new(),
             subscriptions: BTreeMap::new(),
             gaps: Vec::new(),
+            noted: Vec::new(),
             sends: Vec::new(),
             events: Vec::new(),
             fates: BTreeMap::new(),
@@ -92,13 +103,14 @@ impl Rig {
             received_qos2: Vec::new(),
             in_flight: Vec::new(),
             open_gaps: Vec::new(),
+            skipped_pids: Vec::new(),
         };
         Session::new(Arc::new(options.clone()), restored, 1)
     }
 
     /// The process dies and comes again, perhaps with other options.
     pub(super) fn restart(&mut self) {
-        let in_flight = self.outbox.range(..=self.hot.lanes[0].sent_through).map(|(id, row)| InFlightRow {
+        let in_flight = self.outbox.iter().filter(|(id, _)| self.hot.is_in_flight(**id)).map(|(id, row)| InFlightRow {
             id: *id,
             qos: row.qos,
             maybe_dup: row.maybe_dup,
@@ -112,6 +124,7 @@ impl Rig {
             received_qos2: self.received.values().cloned().collect(),
             in_flight: in_flight.collect(),
             open_gaps: self.gaps.clone(),
+            skipped_pids: self.skipped.clone(),
         };
         self.session = Session::new(Arc::new(self.options.clone()), restored, 2);
         self.sends.clear();
@@ -153,66 +166,12 @@ impl Rig {
         self.hot = *self.session.hot();
         self.sends.append(&mut fx.sends);
         self.events.append(&mut fx.events);
-        for (id, fate) in fx.settled {
-            assert!(self.fates.insert(id, fate).is_none(), "message {id} ended twice");
+        for (id, fate) in fx.settled.into_iter().chain(fx.unparked) {
+            let before = self.fates.insert(id, fate);
+            assert!(matches!(before, None | Some(Fate::Parked(_))), "message {id} ended twice");
         }
         self.open |= fx.open;
         self.close |= fx.close;
-    }
-
-    fn write(&mut self, write: Write) {
-        match write {
-            Write::OutboxInsert(row) => drop(self.outbox.insert(row.id, row)),
-            Write::OutboxFinish { id, .. } => {
-                self.outbox.remove(&id);
-                self.released.retain(|other| *other != id);
-            }
-            Write::Release { id, .. } => self.released.push(id),
-            Write::InboxInsert(row) => self.inbox.push((row.qos, row.payload)),
-            Write::ReceivedQos2 { pid, content } => {
-                self.received.insert(pid, ReceivedQos2 { pid, content, completed: false });
-            }
-            Write::CompletedQos2(pid) => self.received.get_mut(&pid).unwrap().completed = true,
-            Write::ForgetQos2(pid) => drop(self.received.remove(&pid)),
-            Write::SessionLost { sent_through } => {
-                self.released.clear();
-                self.received.clear();
-                self.outbox.range_mut(..=sent_through).for_each(|(_, row)| row.maybe_dup = true);
-            }
-            Write::SessionDoubted { sent_through } => {
-                let doubtful = self.outbox.range_mut(..=sent_through).filter(|(_, row)| row.qos == QoS::ExactlyOnce);
-                doubtful.filter(|(id, _)| !self.released.contains(id)).for_each(|(_, row)| row.maybe_dup = true);
-            }
-            Write::Session(row) => self.row = *row,
-            Write::Subscription(row) => drop(self.subscriptions.insert(row.wish.filter.clone(), row)),
-            Write::SubscriptionGone(filter) => drop(self.subscriptions.remove(&filter)),
-            Write::GapOpen { filter, cause, from_ms, after_seq } => {
-                self.gaps.push(OpenGap { filter, cause, from_ms, after_seq });
-            }
-            Write::GapClose { filter, .. } => self.gaps.retain(|gap| gap.filter != filter),
-            other => panic!("not a write of the session: {other:?}"),
-        }
-    }
-
-    fn load(&self, load: Load) -> Loaded {
-        match load {
-            Load::Outbox { after, through, max_rows, .. } => {
-                let mut rows: Vec<_> = self.outbox.range(after + 1..=through.max(after + 1)).collect();
-                rows.retain(|(id, _)| **id <= through);
-                let complete = rows.len() <= max_rows;
-                Loaded::Outbox { rows: rows.into_iter().take(max_rows).map(|(_, row)| row.clone()).collect(), complete }
-            }
-            Load::Released => Loaded::Released(self.released.clone()),
-            Load::Expired { after, now_ms, max_rows } => {
-                let mut rows: Vec<_> = self.outbox.range(after + 1..).filter(|(_, row)| !row.maybe_dup).collect();
-                rows.retain(|(_, row)| row.expires_ms.is_some());
-                rows.sort_by_key(|(_, row)| row.expires_ms);
-                let due: Vec<_> =
-                    rows.iter().take_while(|(_, row)| row.expires_ms <= Some(now_ms)).take(max_rows).collect();
-                let next_ms = rows.get(due.len()).and_then(|(_, row)| row.expires_ms);
-                Loaded::Expired { rows: due.into_iter().map(|(id, row)| (**id, row.size())).collect(), next_ms }
-            }
-        }
     }
 
     /// Time passes: every timer on the way fires, at its time. Bounded: a timer that stays in the past is a busy loop.
@@ -289,14 +248,29 @@ impl Rig {
         self.input(Input::LinkDown(Why::Asked));
     }
 
+    /// The broker closes in order.
+    pub(super) fn eof(&mut self) {
+        self.input(Input::LinkDown(Why::Closed));
+        self.sends.clear();
+        self.pass(130_000);
+    }
+
     pub(super) fn publish(&mut self, qos: u8) -> u64 {
         self.publish_row(qos, |_| {})
     }
 
     pub(super) fn publish_row(&mut self, qos: u8, change: impl FnOnce(&mut OutboxRow)) -> u64 {
-        let id = self.session.hot().lanes[0].next_ord;
+        self.publish_in(0, qos, change)
+    }
+
+    pub(super) fn urgent(&mut self, qos: u8) -> u64 {
+        self.publish_in(1, qos, |_| {})
+    }
+
+    pub(super) fn publish_in(&mut self, lane: usize, qos: u8, change: impl FnOnce(&mut OutboxRow)) -> u64 {
+        let id = join_id(lane, self.session.hot().lanes[lane].next_ord);
         let mut row = OutboxRow {
-            id: 0,
+            id: join_id(lane, 0),
             topic: TopicName::new("up").unwrap(),
             payload: id.to_be_bytes().to_vec().into(),
             props: None,
@@ -306,6 +280,7 @@ impl Rig {
             maybe_dup: false,
             if_unsupported: IfUnsupported::Refuse,
             supersede: None,
+            after_ord: None,
         };
         change(&mut row);
         self.input(Input::Publish(row));
@@ -360,32 +335,4 @@ fn subscribe_pid(packet: &Packet) -> Option<u16> {
 
 pub(super) fn ack(pid: u16, reason: ReasonCode) -> Ack {
     Ack { pid, reason }
-}
-
-/// A short word for each packet, for comparing sequences.
-pub(super) fn words(packets: &[Packet]) -> Vec<String> {
-    let word = |packet: &Packet| match packet {
-        Packet::Publish(publish) if publish.qos == QoS::AtMostOnce => "publish".to_owned(),
-        Packet::Publish(publish) => {
-            format!("publish{} {}{}", publish.qos.number(), publish.pid, if publish.dup { " dup" } else { "" })
-        }
-        Packet::PubAck(ack) => format!("puback {}", ack.pid),
-        Packet::PubRec(ack) => format!("pubrec {}", ack.pid),
-        Packet::PubRel(ack) => format!("pubrel {}{}", ack.pid, code(ack)),
-        Packet::PubComp(ack) => format!("pubcomp {}{}", ack.pid, code(ack)),
-        Packet::Disconnect(disconnect) => format!("disconnect {:02x}", disconnect.reason.code()),
-        Packet::PingReq => "pingreq".to_owned(),
-        Packet::Connect(_) => "connect".to_owned(),
-        Packet::Subscribe(subscribe) => format!("subscribe {}", subscribe.wish.filter),
-        Packet::Unsubscribe(unsubscribe) => format!("unsubscribe {}", unsubscribe.filter),
-        other => format!("{other:?}"),
-    };
-    packets.iter().map(word).collect()
-}
-
-fn code(ack: &Ack) -> String {
-    match ack.reason {
-        ReasonCode::Success => String::new(),
-        reason => format!(" {:02x}", reason.code()),
-    }
 }

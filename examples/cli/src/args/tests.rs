@@ -137,11 +137,12 @@ fn what_is_wrong_is_refused() {
     assert_eq!(kind(&["sub", "a", "--count", "0"]), wrong);
     assert_eq!(kind(&["verdict", "x"]), wrong);
     assert_eq!(kind(&["status", "--outbox-limit", "5"]), wrong);
-    for absent in [["pub", "a", "x", "--supersede", "k"], ["status", "a", "x", "--proxy", "p"]] {
+    for absent in [["pub", "a", "x", "--lane", "k"], ["status", "a", "x", "--proxy", "p"]] {
         assert_eq!(kind(&absent), ErrorKind::UnknownArgument, "{absent:?}");
     }
     for absent in ["sync", "gaps", "last", "history", "doctor", "watch", "completions"] {
         assert_eq!(kind(&[absent]), ErrorKind::InvalidSubcommand, "{absent}");
     }
-    assert_eq!(kind(&["outbox", "cancel", "7"]), ErrorKind::UnknownArgument);
+    assert_eq!(kind(&["outbox", "cancel"]), ErrorKind::MissingRequiredArgument);
+    assert_eq!(kind(&["outbox", "cancel", "x"]), ErrorKind::ValueValidation);
 }

@@ -26,11 +26,17 @@ pub(crate) struct StatusLine {
     metrics_at: Option<String>,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 #[derive(Debug, Serialize)]
 struct Outbox {
     waiting: u64,
     in_flight: u64,
     bytes: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    parked: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,6 +51,16 @@ struct Consumer {
     filter: String,
     cursor: u64,
     behind: u64,
+    /// All that it was moved over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<Skipped>,
+}
+
+#[derive(Debug, Serialize)]
+struct Skipped {
+    messages: u64,
+    from: u64,
+    through: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +81,11 @@ impl StatusLine {
             },
             cursor: consumer.cursor,
             behind: consumer.behind,
+            skipped: consumer.skipped.map(|skipped| Skipped {
+                messages: skipped.messages,
+                from: skipped.from.seq(),
+                through: skipped.through.seq(),
+            }),
         });
         let subscriptions = status.subscriptions.into_iter().map(|subscription| Subscription {
             filter: subscription.filter.into(),
@@ -82,6 +103,7 @@ impl StatusLine {
                 waiting: status.outbox.waiting,
                 in_flight: status.outbox.in_flight,
                 bytes: status.outbox.bytes,
+                parked: status.outbox.parked,
             },
             inbox: Inbox { messages: status.inbox_messages, bytes: status.inbox_bytes },
             consumers: consumers.collect(),
@@ -117,12 +139,17 @@ impl fmt::Display for StatusLine {
             self.connection,
             self.last_connect.as_deref().unwrap_or("-")
         )?;
-        let Outbox { waiting, in_flight, bytes } = self.outbox;
-        writeln!(f, "outbox         {waiting} waiting, {in_flight} in flight, {bytes} bytes")?;
+        let Outbox { waiting, in_flight, bytes, parked } = self.outbox;
+        let parked = if parked > 0 { format!(", {parked} parked") } else { String::new() };
+        writeln!(f, "outbox         {waiting} waiting, {in_flight} in flight, {bytes} bytes{parked}")?;
         writeln!(f, "inbox          {} messages, {} bytes", self.inbox.messages, self.inbox.bytes)?;
-        for Consumer { name, filter, cursor, behind } in &self.consumers {
+        for Consumer { name, filter, cursor, behind, skipped } in &self.consumers {
             let (name, filter) = (name.escape_debug(), filter.escape_debug());
-            writeln!(f, "consumer       {name} ({filter}): at {cursor}, {behind} behind")?;
+            write!(f, "consumer       {name} ({filter}): at {cursor}, {behind} behind")?;
+            match skipped {
+                Some(Skipped { messages, through, .. }) => writeln!(f, ", {messages} skipped up to {through}")?,
+                None => writeln!(f)?,
+            }
         }
         for Subscription { filter, qos, granted } in &self.subscriptions {
             let granted = granted.map_or_else(|| "not granted yet".to_owned(), |qos| format!("granted {qos}"));
@@ -144,9 +171,15 @@ mod tests {
             broker: Some("mqtt://h:1883".to_owned()),
             connection: "not_driven".to_owned(),
             session_present: None,
-            outbox: Outbox { waiting: 1, in_flight: 2, bytes: 3 },
+            outbox: Outbox { waiting: 1, in_flight: 2, bytes: 3, parked: 0 },
             inbox: Inbox { messages: 4, bytes: 5 },
-            consumers: vec![Consumer { name: "default".to_owned(), filter: "#".to_owned(), cursor: 6, behind: 7 }],
+            consumers: vec![Consumer {
+                name: "default".to_owned(),
+                filter: "#".to_owned(),
+                cursor: 6,
+                behind: 7,
+                skipped: None,
+            }],
             subscriptions: vec![Subscription { filter: "a/#".to_owned(), qos: 2, granted: None }],
             gaps: 8,
             schema_version: 9,

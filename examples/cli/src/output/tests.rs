@@ -10,7 +10,8 @@ fn json(line: &impl Serialize) -> String {
 fn message<'a>(payload: Option<&'a str>, payload_base64: &str) -> MessageLine<'a> {
     let payload_base64 = payload_base64.to_owned();
     let received_at = time(1_793_880_000_123);
-    MessageLine { seq: 1, topic: "a/b", payload, payload_base64, qos: 1, retain: false, dup: true, received_at }
+    let (qos, retain, dup, replay) = (1, false, true, false);
+    MessageLine { seq: 1, topic: "a/b", payload, payload_base64, qos, retain, dup, replay, received_at }
 }
 
 #[test]

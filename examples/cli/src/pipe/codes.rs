@@ -29,6 +29,7 @@ codes! {
     LIMIT_REACHED "limit_reached"
     SUBSCRIBE_REFUSED "subscribe_refused"
     POSITION_INVALID "position_invalid"
+    NOT_WAITING "not_waiting"
     CLOSED "closed"
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::codes;
-use crate::output::{MessageLine, StatusLine, Verdict, time};
+use crate::output::{GapFields, MessageLine, StatusLine, Verdict, time};
 
 /// A line of `pipe`.
 #[derive(Serialize)]
@@ -24,11 +24,12 @@ pub(crate) enum Line<'a> {
     SessionLost {
         at: String,
     },
-    Gap {
-        filters: &'a [TopicFilter],
-        from: String,
-        to: Option<String>,
-        why: &'static str,
+    Gap(GapFields<'a>),
+    Skipped {
+        consumer: &'a str,
+        from: u64,
+        through: u64,
+        messages: u64,
     },
     Subscribed {
         filter: &'a TopicFilter,
@@ -66,11 +67,12 @@ impl<'a> Line<'a> {
         Some(match event {
             Event::State(state) => Self::Connection(Connection::of(state)),
             Event::SessionLost { at_ms } => Self::SessionLost { at: time(*at_ms) },
-            Event::Gap(gap) => Self::Gap {
-                filters: &gap.filters,
-                from: time(gap.from_ms),
-                to: gap.to_ms.map(time),
-                why: gap.cause.as_str(),
+            Event::Gap(gap) => Self::Gap(GapFields::new(gap)),
+            Event::Skipped { consumer, skipped } => Self::Skipped {
+                consumer,
+                from: skipped.from.seq(),
+                through: skipped.through.seq(),
+                messages: skipped.messages,
             },
             Event::Subscribed { filter, qos } => Self::Subscribed { filter, qos: qos.number() },
             Event::Unsubscribed { filter } => Self::Unsubscribed { filter },

@@ -28,6 +28,7 @@ pub(crate) enum Op {
     Subscribe(Subscription),
     Unsubscribe(TopicFilter),
     Done(u64),
+    Cancel(u64),
     Status,
     Connect,
     Disconnect,
@@ -92,6 +93,7 @@ impl Keys {
             }
             "unsubscribe" => self.filter().map(Op::Unsubscribe),
             "done" => self.seq().map(Op::Done),
+            "cancel" => self.id().map(Op::Cancel),
             "status" => Ok(Op::Status),
             "connect" => Ok(Op::Connect),
             "disconnect" => Ok(Op::Disconnect),
@@ -124,6 +126,7 @@ impl Keys {
         };
         let mut message = Publish::new(topic, payload).qos(self.qos()?).retain(retain);
         message.ttl = self.duration("ttl", codes::TTL_INVALID)?;
+        message.supersede = self.text("supersede")?;
         Ok(Op::Publish(message))
     }
 
@@ -138,6 +141,16 @@ impl Keys {
         match number.and_then(QoS::from_number) {
             Some(qos) => Ok(qos),
             None => problem(codes::QOS_INVALID, "qos must be 0, 1 or 2"),
+        }
+    }
+
+    fn id(&mut self) -> Result<u64, Problem> {
+        match self.0.remove("id") {
+            None => problem(codes::MISSING_KEY, "id is missing"),
+            Some(id) => match id.as_u64() {
+                Some(id) => Ok(id),
+                None => problem(codes::BAD_VALUE, "id must be a whole number, as accepted has given it"),
+            },
         }
     }
 

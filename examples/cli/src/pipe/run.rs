@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use homing::{
-    Consumer, ConsumerSpec, Error, Event, Events, Farewell, Homing, Message, Position, Subscription, TopicFilter,
+    Cancel, Consumer, ConsumerSpec, Error, Event, Events, Farewell, Homing, Message, MessageId, Position, Subscription,
+    TopicFilter,
 };
 use serde_json::Value;
 use tokio::task::{JoinSet, unconstrained};
@@ -187,6 +188,20 @@ impl Pipe {
         Ok(match op {
             Op::Subscribe(wish) => self.subscribe(wish).await,
             Op::Unsubscribe(filter) => self.homing.unsubscribe(filter).await,
+            Op::Cancel(id) => match self.homing.cancel(MessageId::new(self.homing.store_id(), id)).await {
+                // Its verdict tells it.
+                Ok(Cancel::Cancelled) => Ok(()),
+                Ok(answer) => {
+                    let why = match answer {
+                        Cancel::Settled(fate) => Verdict::new(id, &fate).outcome,
+                        _ => "in_flight",
+                    };
+                    let text = format!("message {id} cannot be cancelled any more: {why}");
+                    self.out.json(&Line::error(reference, codes::NOT_WAITING, text))?;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
             Op::Connect => self.homing.connect().await,
             Op::Disconnect => self.homing.disconnect(Farewell::KeepSession).await,
             Op::Status => match self.homing.reader()?.status() {
@@ -238,7 +253,7 @@ impl Pipe {
         match &event {
             Event::Settled(ends) => {
                 for (id, fate) in ends.iter().map(|(id, fate)| (id.number(), fate)) {
-                    if self.verdicts.settled(id) {
+                    if self.verdicts.settled(id, fate) {
                         self.out.json(&Line::Verdict(Verdict::new(id, fate)))?;
                     }
                 }

@@ -65,9 +65,5 @@ fn subscriptions_and_the_lost_session() {
         r#"{"event":"error","code":"subscribe_refused","message":"the broker refused to subscribe to home/#: 0x87 not authorized","filter":"home/#","reason":"0x87 not authorized"}"#
     );
     assert_eq!(of(&Event::SessionLost { at_ms: 0 }), r#"{"event":"session_lost","at":"1970-01-01T00:00:00.000Z"}"#);
-    assert_eq!(
-        text(&Line::Gap { filters: &[filter], from: time(0), to: None, why: "session_lost" }),
-        r#"{"event":"gap","filters":["home/#"],"from":"1970-01-01T00:00:00.000Z","to":null,"why":"session_lost"}"#
-    );
     assert_eq!(text(&Line::Flushed { reference: None, drained: true }), r#"{"event":"flushed","drained":true}"#);
 }

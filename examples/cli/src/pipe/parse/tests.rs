@@ -23,10 +23,11 @@ fn publish_needs_only_a_topic() {
 #[test]
 fn publish_with_everything() {
     let parsed = line(
-        r#"{"op":"publish","ref":"a1","topic":"home/light/set","payload":"on","qos":2,"retain":true,"ttl":"60s"}"#,
+        r#"{"op":"publish","ref":"a1","topic":"home/light/set","payload":"on","qos":2,"retain":true,"ttl":"60s","supersede":"light"}"#,
     );
     assert_eq!(parsed.reference, Some(json!("a1")));
-    let message = Publish::new("home/light/set".parse().unwrap(), "on").qos(QoS::ExactlyOnce).retain(true);
+    let message =
+        Publish::new("home/light/set".parse().unwrap(), "on").qos(QoS::ExactlyOnce).retain(true).supersede("light");
     assert_eq!(parsed.op, Ok(Op::Publish(message.ttl(Duration::from_secs(60)))));
     assert_eq!(
         op(r#"{"op":"publish","topic":"a","payload_base64":"AP8="}"#),
@@ -43,6 +44,7 @@ fn the_other_ops() {
     );
     assert_eq!(op(r#"{"op":"unsubscribe","filter":"home/#"}"#), Op::Unsubscribe(filter));
     assert_eq!(op(r#"{"op":"done","seq":12}"#), Op::Done(12));
+    assert_eq!(op(r#"{"op":"cancel","id":4503599627370497}"#), Op::Cancel(4_503_599_627_370_497));
     assert_eq!(op(r#"{"op":"status"}"#), Op::Status);
     assert_eq!(op(r#"{"op":"connect"}"#), Op::Connect);
     assert_eq!(op(r#"{"op":"disconnect"}"#), Op::Disconnect);
@@ -61,8 +63,11 @@ fn every_error_has_its_code() {
         (r#"{"op":"subscribe"}"#, codes::MISSING_KEY),
         (r#"{"op":"done"}"#, codes::MISSING_KEY),
         (r#"{"op":7}"#, codes::UNKNOWN_OP),
-        (r#"{"op":"cancel","id":7}"#, codes::UNKNOWN_OP),
-        (r#"{"op":"publish","topic":"a","supersede":"x"}"#, codes::UNKNOWN_KEY),
+        (r#"{"op":"cancel"}"#, codes::MISSING_KEY),
+        (r#"{"op":"cancel","id":-7}"#, codes::BAD_VALUE),
+        (r#"{"op":"cancel","id":7,"seq":1}"#, codes::UNKNOWN_KEY),
+        (r#"{"op":"publish","topic":"a","supersede":7}"#, codes::BAD_VALUE),
+        (r#"{"op":"publish","topic":"a","lane":"urgent"}"#, codes::UNKNOWN_KEY),
         (r#"{"op":"status","topic":"a"}"#, codes::UNKNOWN_KEY),
         (r#"{"op":"publish","topic":"home/#"}"#, codes::TOPIC_INVALID),
         (r#"{"op":"publish","topic":"home/+/x"}"#, codes::TOPIC_INVALID),

@@ -1,0 +1,510 @@
+//! The outbox as an app sees it, over a real store: keys, cancelling, policies at the limit, parking, one batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::client::command::{Cancel, Command, Reply};
+use crate::client::turn::{Engine, Outputs, TurnInput};
+use crate::model::broker_url::BrokerUrl;
+use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::event::{Event, Fate, Why};
+use crate::model::message::{IfUnsupported, Lane, MessageId, Publish, QoS, StoreId};
+use crate::model::options::{Limit, Options, OutboxFull, Qos0Offline};
+use crate::model::reason::ReasonCode;
+use crate::model::rows::join_id;
+use crate::model::topic::TopicName;
+use crate::session::effect::{Input, Now};
+use crate::store::reader::Reader;
+use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet};
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+struct App {
+    folder: tempfile::TempDir,
+    options: Options,
+    engine: Option<Engine>,
+    now_ms: i64,
+    events: Vec<Event>,
+    settled: Vec<(u64, Fate)>,
+}
+
+type Commands = Vec<TurnInput>;
+
+impl App {
+    fn new(change: impl FnOnce(&mut Options)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path().join("store.db"));
+        options.broker = Some(BrokerUrl::parse("mqtt://model").unwrap());
+        change(&mut options);
+        let (events, settled) = (Vec::new(), Vec::new());
+        let mut app = Self { folder, options, engine: None, now_ms: 1_000, events, settled };
+        app.restart();
+        app
+    }
+
+    /// As after a kill.
+    fn restart(&mut self) {
+        self.engine = None;
+        self.engine = Some(Engine::open(Arc::new(self.options.clone()), self.now_ms, 1).unwrap());
+        self.turn(vec![TurnInput::Session(Input::Tick)]);
+    }
+
+    fn turn(&mut self, mut inputs: Commands) -> Vec<Packet> {
+        let mut out = Outputs::default();
+        let now = Now { mono_ms: self.now_ms, wall_ms: self.now_ms, store_ms: self.now_ms };
+        let engine = self.engine.as_mut().unwrap();
+        engine.turn(&mut inputs, now, 1 << 20, &mut out).unwrap();
+        out.replies.into_iter().for_each(Reply::committed);
+        self.events.append(&mut out.events);
+        self.settled.append(&mut out.settled);
+        out.sends
+    }
+
+    fn ask<T, E>(&mut self, command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Command) -> Result<T, E> {
+        let (answer, mut reply) = oneshot::channel();
+        self.turn(vec![TurnInput::Command(command(answer))]);
+        reply.try_recv().unwrap()
+    }
+
+    fn online(&mut self, change: impl FnOnce(&mut ConnAckProperties)) -> Vec<Packet> {
+        let mut properties = ConnAckProperties::default();
+        change(&mut properties);
+        self.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp)]);
+        let session_present = self.engine.as_ref().unwrap().session().row().established;
+        let ack = ConnAck { session_present, reason: ReasonCode::Success, properties };
+        self.turn(vec![TurnInput::Session(Input::Packet(Packet::ConnAck(Box::new(ack))))])
+    }
+
+    fn offline(&mut self) {
+        self.turn(vec![TurnInput::Session(Input::LinkDown(Why::Cut(String::new())))]);
+        self.now_ms += 200_000;
+    }
+
+    fn try_publish(&mut self, message: Publish) -> Result<u64, PublishError> {
+        let message = crate::client::check::publish(message, &self.options)?;
+        self.ask(|answer| Command::Publish { message, _room: room(), answer })
+    }
+
+    fn publish(&mut self, message: Publish) -> u64 {
+        self.try_publish(message).unwrap()
+    }
+
+    fn publish_all(&mut self, messages: Vec<Publish>) -> Result<Vec<u64>, PublishError> {
+        let options = &self.options;
+        let checked = messages.into_iter().map(|message| crate::client::check::publish(message, options));
+        let messages = checked.collect::<Result<Vec<_>, _>>()?;
+        self.ask(|answer| Command::PublishAll { messages, _room: room(), answer })
+    }
+
+    fn fate(&mut self, n: u64) -> Fate {
+        self.ask(|answer| Command::Fate { n, answer }).unwrap()
+    }
+
+    fn cancel(&mut self, n: u64) -> Result<Cancel, Error> {
+        self.ask(|answer| Command::Cancel { n, answer })
+    }
+
+    fn by(&self, n: u64) -> Fate {
+        Fate::Superseded(MessageId::new(StoreId(self.engine.as_ref().unwrap().session().row().store_id), n))
+    }
+
+    fn waits(&self) -> Vec<u64> {
+        let rows = Reader::open(&self.options.store).unwrap().outbox(0, 500).unwrap();
+        rows.iter().map(|row| row.id.number()).collect()
+    }
+
+    fn sql(&self, text: &str) {
+        let connection = rusqlite::Connection::open(self.folder.path().join("store.db")).unwrap();
+        connection.execute_batch(text).unwrap();
+    }
+}
+
+fn room() -> tokio::sync::OwnedSemaphorePermit {
+    Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
+}
+
+fn message() -> Publish {
+    Publish::new(TopicName::new("up").unwrap(), "12345678")
+}
+
+fn acknowledge(app: &mut App, packets: &[Packet]) {
+    for packet in packets {
+        let Packet::Publish(publish) = packet else { continue };
+        app.turn(vec![TurnInput::Session(Input::Packet(Packet::PubAck(Ack::ok(publish.pid))))]);
+    }
+}
+
+fn payloads(packets: &[Packet]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    for packet in packets {
+        if let Packet::Publish(publish) = packet {
+            found.push(&publish.payload[..]);
+        }
+    }
+    found
+}
+
+#[test]
+fn cancel_takes_back_what_was_not_sent_and_says_what_became_of_the_rest() {
+    let mut app = App::new(|options| options.inflight = 1);
+    let sent = app.online(|_| {});
+    assert!(payloads(&sent).is_empty());
+    let (in_flight, waiting, urgent) =
+        (app.publish(message()), app.publish(message()), app.publish(message().lane(Lane::Urgent)));
+    assert_eq!(app.cancel(in_flight), Ok(Cancel::TooLate));
+    assert_eq!(app.cancel(waiting), Ok(Cancel::Cancelled));
+    assert_eq!(app.cancel(urgent), Ok(Cancel::Cancelled));
+    assert_eq!(app.cancel(waiting), Ok(Cancel::Settled(Fate::Cancelled)));
+    assert_eq!(app.cancel(99), Err(Error::NoSuchMessage { n: 99 }));
+    app.restart();
+    assert_eq!((app.fate(waiting), app.fate(urgent), app.waits()), (Fate::Cancelled, Fate::Cancelled, vec![in_flight]));
+    let again = app.online(|_| {});
+    assert_eq!(payloads(&again).len(), 1);
+    acknowledge(&mut app, &again);
+    assert_eq!(app.cancel(in_flight), Ok(Cancel::Settled(Fate::DELIVERED)));
+    let hot = *app.engine.as_ref().unwrap().session().hot();
+    assert_eq!(hot.lanes.map(|lane| (lane.messages, lane.bytes)), [(0, 0); 2]);
+}
+
+#[test]
+fn cancel_answers_whoever_waits() {
+    let mut app = App::new(|_| {});
+    let id = app.publish(message());
+    let (settled, mut fate) = oneshot::channel();
+    let (flushed, mut all) = oneshot::channel();
+    app.turn(vec![
+        TurnInput::Command(Command::Settled { n: id, answer: settled }),
+        TurnInput::Command(Command::Flush { deadline: Duration::MAX, answer: flushed }),
+    ]);
+    assert_eq!(app.cancel(id), Ok(Cancel::Cancelled));
+    assert_eq!((fate.try_recv().unwrap(), all.try_recv().unwrap()), (Ok(Fate::Cancelled), Ok(true)));
+    assert_eq!(app.settled, [(id, Fate::Cancelled)]);
+}
+
+#[test]
+fn a_message_of_a_lost_session_is_too_late_to_cancel_and_not_superseded() {
+    let mut app = App::new(|_| {});
+    app.online(|_| {});
+    let id = app.publish(message().supersede("light"));
+    app.offline();
+    let ack = ConnAck { session_present: false, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
+    app.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp)]);
+    // Killed in the turn after the loss: it waits again, above the cursor.
+    app.engine.as_mut().unwrap().session.begin_turn(0);
+    let now = Now { mono_ms: app.now_ms, wall_ms: app.now_ms, store_ms: app.now_ms };
+    let mut out = Outputs::default();
+    let connack = TurnInput::Session(Input::Packet(Packet::ConnAck(Box::new(ack))));
+    app.engine.as_mut().unwrap().turn(&mut vec![connack], now, 0, &mut out).unwrap();
+    app.restart();
+    assert_eq!(app.fate(id), Fate::Waiting);
+    assert_eq!(app.cancel(id), Ok(Cancel::TooLate));
+    let newer = app.publish(message().supersede("light"));
+    assert_eq!((app.fate(id), app.fate(newer)), (Fate::Waiting, Fate::Waiting));
+}
+
+#[test]
+fn supersede_replaces_waiting_messages_never_those_in_flight() {
+    let mut app = App::new(|options| options.inflight = 1);
+    app.online(|_| {});
+    let light = |payload: &'static str| {
+        let mut light = message().supersede("light");
+        light.payload = payload.into();
+        light
+    };
+    let first = app.publish(light("1"));
+    let (second, other) = (app.publish(light("2")), app.publish(message().supersede("door")));
+    let third = app.publish(light("3").lane(Lane::Urgent));
+    assert_eq!((app.fate(first), app.fate(second), app.fate(other)), (Fate::InFlight, app.by(third), Fate::Waiting));
+    app.restart();
+    // Within one batch, too, and across both lanes.
+    let ids = app.publish_all(vec![light("4"), message(), light("5")]).unwrap();
+    assert_eq!((app.fate(third), app.fate(ids[0])), (app.by(ids[0]), app.by(ids[2])));
+    assert_eq!(app.waits(), [first, other, ids[1], ids[2]]);
+    let mut sent = app.online(|_| {});
+    let mut seen = Vec::new();
+    while !payloads(&sent).is_empty() {
+        seen.extend(payloads(&sent).iter().map(|payload| payload.to_vec()));
+        let Packet::Publish(publish) = &sent[0] else { panic!("{sent:?}") };
+        sent = app.turn(vec![TurnInput::Session(Input::Packet(Packet::PubAck(Ack::ok(publish.pid))))]);
+    }
+    assert_eq!(seen, [&b"1"[..], b"12345678", b"12345678", b"5"]);
+}
+
+#[test]
+fn supersede_within_one_turn() {
+    let mut app = App::new(|_| {});
+    let (mut inputs, mut answers) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let message = crate::client::check::publish(message().supersede("light"), &app.options).unwrap();
+        let (answer, reply) = oneshot::channel();
+        inputs.push(TurnInput::Command(Command::Publish { message, _room: room(), answer }));
+        answers.push(reply);
+    }
+    app.turn(inputs);
+    let ids: Vec<u64> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap()).collect();
+    assert_eq!(ids, (1..=50).collect::<Vec<_>>());
+    assert_eq!((app.waits(), app.fate(49), app.fate(1)), (vec![50], app.by(50), app.by(2)));
+}
+
+#[test]
+fn an_idempotency_key_gives_the_first_id_for_seven_days() {
+    let mut app = App::new(|_| {});
+    let order = || message().idempotency("order-1");
+    let first = app.publish(order());
+    assert_eq!(app.publish(order()), first);
+    app.restart();
+    let batch = vec![order(), message().idempotency("order-2"), message().idempotency("order-2"), message()];
+    let ids = app.publish_all(batch).unwrap();
+    assert_eq!(ids, [first, first + 1, first + 1, first + 2]);
+    assert_eq!(app.waits().len(), 3);
+    let sent = app.online(|_| {});
+    acknowledge(&mut app, &sent);
+    assert_eq!((app.publish(order()), app.fate(first)), (first, Fate::DELIVERED));
+    app.offline();
+    app.now_ms = 1_000 + 7 * DAY_MS - 1;
+    assert_eq!(app.publish(order()), first);
+    app.now_ms += 1;
+    assert!(app.publish(order()) > first);
+}
+
+#[test]
+fn a_publish_of_unknown_outcome_is_settled_by_its_key() {
+    let mut app = App::new(|_| {});
+    let first = app.publish(message().idempotency("order-1"));
+    // The commit happened, the answer was lost: whoever publishes again gets the same message.
+    let failed = app.engine.take().unwrap().fail();
+    let (engine, _) = { failed }.reopen(1_000, 2).unwrap();
+    app.engine = Some(engine);
+    assert_eq!(app.publish(message().idempotency("order-1")), first);
+    assert_eq!(app.waits(), [first]);
+}
+
+#[test]
+fn at_most_100_000_keys_are_kept_and_the_oldest_goes_first() {
+    let mut app = App::new(|_| {});
+    let first = app.publish(message().idempotency("first"));
+    app.now_ms += 1;
+    app.sql(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99998)
+         INSERT INTO idem SELECT 'k' || i, 1, {} FROM n",
+        1_001 + 7 * DAY_MS
+    ));
+    app.restart();
+    app.publish(message().idempotency("one more"));
+    assert_eq!(app.publish(message().idempotency("first")), first);
+    app.publish(message().idempotency("two more"));
+    assert!(app.publish(message().idempotency("first")) > first, "it was the oldest");
+    let connection = rusqlite::Connection::open(app.folder.path().join("store.db")).unwrap();
+    let count: i64 = connection.query_row("SELECT count(*) FROM idem", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 100_000);
+}
+
+fn limited(full: OutboxFull, messages: u64, bytes: u64) -> App {
+    App::new(|options| {
+        options.outbox_limit = Limit { messages, bytes };
+        options.outbox_full = full;
+        options.inflight = 1;
+    })
+}
+
+const FULL: Result<u64, PublishError> = Err(PublishError::LimitReached { limit: 3, unit: "messages" });
+
+#[test]
+fn p7_refuse_stores_nothing_and_a_batch_is_all_or_none() {
+    let mut app = limited(OutboxFull::Refuse, 3, 1 << 20);
+    app.publish_all(vec![message(), message()]).unwrap();
+    let batch = app.publish_all(vec![message(), message().idempotency("key")]);
+    assert_eq!(batch, FULL.map(|_| vec![]));
+    let last = app.publish(message().idempotency("last"));
+    assert_eq!(app.try_publish(message()), FULL);
+    assert_eq!(app.publish(message().idempotency("last")), last, "what is known needs no room");
+    assert_eq!(app.waits(), [1, 2, 3]);
+    app.cancel(1).unwrap();
+    app.publish(message());
+}
+
+#[test]
+fn p7_a_message_that_replaces_another_needs_no_room_for_it() {
+    for full in [OutboxFull::Refuse, OutboxFull::DropOldest, OutboxFull::DropNewest] {
+        let mut app = limited(full, 3, 1 << 20);
+        app.publish_all(vec![message(), message().supersede("light"), message()]).unwrap();
+        assert_eq!(app.publish(message().supersede("light")), 4);
+        assert_eq!((app.waits(), app.fate(2)), (vec![1, 3, 4], app.by(4)), "{full:?}");
+    }
+}
+
+#[test]
+fn p7_drop_oldest_spares_what_was_sent_and_drops_urgent_ones_last() {
+    let mut app = limited(OutboxFull::DropOldest, 3, 1 << 20);
+    app.online(|_| {});
+    let sent = app.publish(message());
+    let urgent = app.publish(message().lane(Lane::Urgent));
+    let (second, third) = (app.publish(message()), app.publish(message()));
+    assert_eq!((app.fate(second), app.waits()), (Fate::Dropped, vec![sent, third, urgent]));
+    let fourth = app.publish(message());
+    assert_eq!((app.fate(third), app.waits()), (Fate::Dropped, vec![sent, fourth, urgent]));
+    let ids = app.publish_all(vec![message(), message()]).unwrap();
+    assert_eq!((app.fate(fourth), app.fate(urgent)), (Fate::Dropped, Fate::Dropped));
+    assert_eq!(app.waits(), [sent, ids[0], ids[1]]);
+    assert_eq!(app.publish_all(vec![message(), message(), message()]), FULL.map(|_| vec![]));
+    assert_eq!(app.waits(), [sent, ids[0], ids[1]], "nothing is dropped for what finds no room");
+    assert_eq!(app.settled.iter().filter(|(_, fate)| *fate == Fate::Dropped).count(), 4);
+}
+
+#[test]
+fn p7_drop_oldest_by_bytes() {
+    let mut app = limited(OutboxFull::DropOldest, 1_000, 100);
+    let ids: Vec<u64> = (0..10).map(|_| app.publish(message())).collect();
+    let mut large = message();
+    large.payload = vec![0; 73].into();
+    let large = app.publish(large);
+    assert_eq!(app.waits(), [ids[8], ids[9], large], "75 bytes need the room of eight");
+    let mut huge = message();
+    huge.payload = vec![0; 99].into();
+    assert_eq!(app.try_publish(huge), Err(PublishError::LimitReached { limit: 100, unit: "bytes" }));
+    assert_eq!(app.waits().len(), 3);
+}
+
+#[test]
+fn p7_drop_newest_accepts_with_an_id_and_the_verdict_at_once() {
+    let mut app = limited(OutboxFull::DropNewest, 3, 1 << 20);
+    let ids = app.publish_all((0..5).map(|_| message()).collect()).unwrap();
+    assert_eq!((ids, app.waits()), (vec![1, 2, 3, 4, 5], vec![1, 2, 3]));
+    assert_eq!((app.fate(4), app.fate(5)), (Fate::Dropped, Fate::Dropped));
+    assert_eq!(app.settled, [(4, Fate::Dropped), (5, Fate::Dropped)]);
+    let (flushed, mut all) = oneshot::channel();
+    app.turn(vec![TurnInput::Command(Command::Flush { deadline: Duration::MAX, answer: flushed })]);
+    app.publish(message());
+    assert!(all.try_recv().is_err(), "a dropped message is not one of those that are waited for");
+    app.restart();
+    assert_eq!(app.fate(6), Fate::Dropped);
+    assert_eq!(payloads(&app.online(|_| {})).len(), 1);
+}
+
+#[test]
+fn p7_limits_below_what_is_stored_are_explained() {
+    let mut app = App::new(|_| {});
+    app.publish_all((0..5).map(|_| message()).collect()).unwrap();
+    for limit in [Limit { messages: 4, bytes: 1 << 20 }, Limit { messages: 5, bytes: 1 }] {
+        let mut options = app.options.clone();
+        options.outbox_limit = limit;
+        app.engine = None;
+        let error = Engine::open(Arc::new(options), 0, 1).err().unwrap();
+        assert!(matches!(&error, OpenError::Option { option: "outbox_limit", .. }), "{error}");
+        assert!(error.to_string().contains("the 5 messages"), "{error}");
+    }
+    app.restart();
+    assert_eq!(app.waits(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn p7_qos_0_without_a_connection_waits_or_is_refused_or_dropped_as_asked() {
+    let qos0 = || message().qos(QoS::AtMostOnce);
+    for policy in [Qos0Offline::Queue, Qos0Offline::Refuse, Qos0Offline::Drop] {
+        let mut app = App::new(|options| options.qos0_offline = policy);
+        let waiting = app.publish(message());
+        match policy {
+            Qos0Offline::Refuse => {
+                assert_eq!(app.try_publish(qos0()), Err(PublishError::Offline));
+                assert_eq!(app.publish_all(vec![message(), qos0()]), Err(PublishError::Offline));
+                assert_eq!(app.waits(), [waiting]);
+            }
+            _ => {
+                let id = app.publish(qos0());
+                let fate = if policy == Qos0Offline::Queue { Fate::Waiting } else { Fate::Dropped };
+                assert_eq!(app.fate(id), fate);
+            }
+        }
+        app.online(|_| {});
+        let id = app.publish(qos0());
+        assert_eq!(app.fate(id), Fate::Sent, "{policy:?}");
+    }
+}
+
+#[test]
+fn parked_messages_count_for_the_limit_not_for_a_flush_and_outlive_a_kill() {
+    let mut app = limited(OutboxFull::Refuse, 3, 1 << 20);
+    app.online(|properties| properties.maximum_qos = Some(1));
+    let exactly = || {
+        let mut message = message().qos(QoS::ExactlyOnce).supersede("light");
+        message.if_unsupported = IfUnsupported::Park;
+        message
+    };
+    let parked = app.publish(exactly());
+    assert_eq!(app.settled, [(parked, Fate::Parked(ReasonCode::QosNotSupported))]);
+    let flushed = app.ask(|answer| Command::Flush { deadline: Duration::MAX, answer });
+    assert_eq!(flushed, Ok(true));
+    let settled = app.ask(|answer| Command::Settled { n: parked, answer });
+    assert_eq!(settled, Ok(Fate::Parked(ReasonCode::QosNotSupported)));
+    let newer = app.publish(exactly());
+    assert_eq!(app.fate(parked), app.by(newer), "superseded where it stood");
+    app.offline();
+    app.publish(message());
+    app.options.inflight = 9;
+    app.restart();
+    app.publish(message());
+    assert_eq!(app.try_publish(message()), FULL);
+    let reader = Reader::open(&app.options.store).unwrap();
+    let rows = reader.outbox(0, 500).unwrap();
+    assert_eq!(rows[0].fate, Fate::Parked(ReasonCode::QosNotSupported));
+    let depth = reader.status().unwrap().outbox;
+    assert_eq!((depth.waiting, depth.in_flight, depth.parked, rows.len()), (2, 0, 1, 3));
+    // Taken up by the app: it stands in its lane again, under a new id.
+    let again = app.ask(|answer| Command::Unpark { n: newer, answer }).unwrap();
+    assert_eq!((app.fate(newer), app.fate(again)), (app.by(again), Fate::Waiting));
+    let answer = app.ask(|answer| Command::Unpark { n: newer, answer });
+    assert_eq!(answer, Err(Error::NotParked { n: newer }));
+    let answer = app.ask(|answer| Command::Unpark { n: 99, answer });
+    assert_eq!(answer, Err(Error::NoSuchMessage { n: 99 }));
+    app.online(|properties| properties.maximum_qos = Some(1));
+    assert_eq!(app.fate(again), Fate::Parked(ReasonCode::QosNotSupported));
+    assert_eq!(app.cancel(again), Ok(Cancel::Cancelled));
+    assert_eq!(app.fate(again), Fate::Cancelled);
+}
+
+#[test]
+fn a_flush_does_not_count_a_parked_message_that_ends_later() {
+    let mut app = App::new(|_| {});
+    app.online(|properties| properties.maximum_qos = Some(1));
+    let mut exactly = message().qos(QoS::ExactlyOnce);
+    exactly.if_unsupported = IfUnsupported::Park;
+    let parked = app.publish(exactly);
+    app.offline();
+    app.publish(message());
+    let (flushed, mut all) = oneshot::channel();
+    app.turn(vec![TurnInput::Command(Command::Flush { deadline: Duration::MAX, answer: flushed })]);
+    app.cancel(parked).unwrap();
+    assert!(all.try_recv().is_err(), "one is waiting still");
+}
+
+#[test]
+fn a_bad_key_is_refused_and_names_itself() {
+    let mut app = App::new(|_| {});
+    for (text, bytes) in [(String::new(), 0), ("k".repeat(256), 256)] {
+        let key = "supersede";
+        assert_eq!(app.try_publish(message().supersede(text.clone())), Err(PublishError::Key { key, bytes }));
+        let key = "idempotency";
+        assert_eq!(app.try_publish(message().idempotency(text)), Err(PublishError::Key { key, bytes }));
+    }
+    assert_eq!(app.waits(), [0u64; 0]);
+    app.publish(message().supersede("\0".repeat(255)).idempotency("é\0"));
+    assert_eq!(app.publish(message().supersede("x").idempotency("é\0")), 1);
+}
+
+#[test]
+fn both_lanes_count_for_a_flush() {
+    let mut app = App::new(|_| {});
+    let urgent = app.publish(message().lane(Lane::Urgent));
+    assert_eq!(urgent, join_id(1, 1));
+    app.publish(message());
+    let (flushed, mut all) = oneshot::channel();
+    app.turn(vec![TurnInput::Command(Command::Flush { deadline: Duration::MAX, answer: flushed })]);
+    let sent = app.online(|_| {});
+    app.publish(message().lane(Lane::Urgent));
+    acknowledge(&mut app, &sent[..1]);
+    assert!(all.try_recv().is_err());
+    acknowledge(&mut app, &sent[1..]);
+    assert_eq!(all.try_recv().unwrap(), Ok(true));
+}
