@@ -13,7 +13,7 @@ use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
-use super::log::rewrite;
+use super::log::{keep_log, settle_log};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::session_row::{read_hot, read_session};
 use super::topics::Topics;
@@ -60,7 +60,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
-        Self::open_log(options, |_| Ok(()))
+        Self::open_as(options, false)
     }
 
     /// After a [`Store::reopen`] that failed: `open`, but what the log holds is made certain before it is believed.
@@ -68,17 +68,18 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open_again(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
-        Self::open_log(options, rewrite)
+        Self::open_as(options, true)
     }
 
-    fn open_log(options: &StoreOptions<'_>, settle_log: fn(&Path) -> Result<(), OpenError>) -> Result<Self, OpenError> {
+    fn open_as(options: &StoreOptions<'_>, doubt: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         inspect(&path)?;
         let lock = DriverLock::take(&path)?;
-        settle_log(&path)?;
         // Only now nobody else can be making it.
         if is_new(&path)? {
             create(&path, options)?;
+        } else if doubt {
+            settle_log(&path)?;
         }
         let connection = connect(&path)?;
         let stored: String = connection
@@ -98,14 +99,17 @@ impl Store {
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
         let Self { connection, path, durability, lock, doubt, .. } = self;
-        drop(connection);
         if doubt {
-            rewrite(&path)?;
+            keep_log(&connection);
         }
+        drop(connection);
         if is_new(&path)? {
             return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
         }
         inspect(&path)?;
+        if doubt {
+            settle_log(&path)?;
+        }
         let connection = connect(&path)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
         Self::start(connection, path, durability, lock, |connection, _| read_hot(connection))
@@ -354,7 +358,7 @@ fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
 }
 
 /// Opens the writing connection of an existing store and brings its schema up to date.
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, StoreError> {

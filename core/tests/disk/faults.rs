@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use fastrand::Rng;
+use homing::store::reader::Reader;
 use homing::store::{Store, StoreErrorKind};
 use homing::{Durability, OpenError};
 use homing_fault_vfs::{Disk, Lasts, Op, Trouble};
@@ -176,6 +177,29 @@ fn p1_syncs_fail_for_a_while() {
 fn p1_under_process_kill_too() {
     fail_each(Op::Write, Trouble::Io, Lasts::Once, Durability::ProcessKill, 3);
     fail_each(Op::Write, Trouble::Full, Lasts::UntilHealed, Durability::ProcessKill, 5);
+}
+
+#[test]
+fn p1_a_turn_that_did_not_happen_does_not_come_back_when_the_readers_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, turns) = script(&folder, Durability::PowerLoss);
+    let disk = Disk::watch(folder.path()).unwrap();
+    let mut store = open_with(&path(&folder), Durability::PowerLoss).unwrap();
+    take(&mut store, &turns[0].steps, &turns[0].behind).unwrap();
+    // Its view of the log outlives the writer's handles.
+    let reader = Reader::open(&path(&folder)).unwrap();
+    reader.status().unwrap();
+    disk.fail(Op::Sync, 1, Trouble::Io, Lasts::Once);
+    take(&mut store, &turns[1].steps, &turns[1].behind).unwrap_err();
+    let mut store = store.reopen().unwrap();
+    let said = store.hot().turn;
+    let behind =
+        [&first, &turns[0].behind, &turns[1].behind].into_iter().find(|behind| behind.hot.turn == said).unwrap();
+    behind.check(&mut store, &path(&folder));
+    let killed = tempfile::tempdir().unwrap();
+    let copy = killed_copy(&path(&folder), &killed);
+    let mut store = open_with(&copy, Durability::PowerLoss).unwrap();
+    behind.check(&mut store, &copy);
 }
 
 /// Opens a store with each operation failing in turn; gives up when none is left to fail.

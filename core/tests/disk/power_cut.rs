@@ -278,3 +278,10 @@ fn without_a_sync_in_each_turn_power_cuts_are_found_to_lose_turns_and_give_no_nu
     say(&format!("power cuts under process_kill: {figures}"));
     assert!(figures.lost * 20 > figures.images, "losses are not detected: {figures}");
 }
+
+#[test]
+fn syncs_that_failed_before_a_power_cut_leave_whole_turns_under_process_kill_too() {
+    let mut rng = dice("power cuts under process_kill behind failed syncs");
+    let figures = cut(&mut rng, Durability::ProcessKill, true, cuts() / 2, check_process_kill);
+    say(&format!("power cuts under process_kill behind failed syncs: {figures}"));
+}

@@ -120,7 +120,7 @@ impl Model {
                 self.released.clear();
                 self.qos2.clear();
                 self.outbox.range_mut(..=sent_through).for_each(|(_, row)| row.maybe_dup = true);
-                Write::SessionLost { sent_through }
+                Write::SessionLost { sent_through: [sent_through, 0] }
             }
         }))
     }
@@ -191,7 +191,7 @@ impl Model {
         assert_eq!(self.hot.lanes[0].bytes, self.outbox.values().map(OutboxRow::size).sum::<u64>());
         let sent_through = self.hot.lanes[0].sent_through;
         let in_flight: Vec<_> =
-            store.in_flight(sent_through).unwrap().iter().map(|row| (row.id, row.released)).collect();
+            store.in_flight([sent_through, 0]).unwrap().iter().map(|row| (row.id, row.released)).collect();
         let expected = self.outbox.range(..=sent_through).map(|(id, _)| (*id, self.released.contains(id)));
         assert_eq!(in_flight, expected.collect::<Vec<_>>());
         assert_eq!(store.released().unwrap(), self.released);
