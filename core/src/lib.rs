@@ -77,7 +77,8 @@
 //! * [`Homing::fate`] and [`Homing::settled`] for one message, [`Homing::flush`] for all so far.
 //! * [`Homing::state`] for the connection: conflated, only the newest counts.
 //! * [`Homing::events`] for everything that happens: bounded, and a slow reader is told how many it missed.
-//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store.
+//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store: the last value
+//!   of each topic ([`Reader::last`]), history ([`Reader::history`]), gaps.
 //!
 //! # What is not there
 //!
@@ -108,9 +109,9 @@ mod wire;
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
-pub use model::error::{Error, OpenError, PublishError};
+pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,

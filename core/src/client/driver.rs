@@ -187,12 +187,12 @@ impl Driver {
         })
         .await;
         if became_idle {
-            if let Err(error) = engine.maintain(true)
-                && leaves_doubt(&error)
-            {
-                return self.recover(error).await;
-            }
-            (self.busy, self.behind) = (engine.is_behind(), true);
+            let more = match engine.maintain(true) {
+                Ok(more) => more,
+                Err(error) if leaves_doubt(&error) => return self.recover(error).await,
+                Err(_) => false,
+            };
+            (self.busy, self.behind) = (more, true);
         }
         alive || !self.inputs.is_empty()
     }
@@ -253,7 +253,7 @@ impl Driver {
         (self.busy, self.behind) = (true, false);
         self.send();
         let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
-            let maintained = engine.maintain(false);
+            let maintained = engine.maintain(false).map(drop);
             engine.took(start.elapsed());
             maintained
         });

@@ -9,6 +9,7 @@ mod fanout;
 mod outgoing;
 mod reading;
 mod recover;
+mod room;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Reply};
+use super::room::Intake;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
-use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{Removed, Store, StoreError, StoreOptions};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     pub(super) waiters: Waiters,
     /// What is watched of the inbox.
     pub(super) inbox: InboxWatch,
+    pub(super) intake: Intake,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
@@ -85,6 +87,7 @@ impl Engine {
             fx: Effects::default(),
             waiters: Waiters::default(),
             inbox,
+            intake: Intake::default(),
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -120,6 +123,7 @@ impl Engine {
             wanted: self.session.is_wanted(),
             store: Some(self.store),
             waiters: self.waiters,
+            intake: self.intake,
             options: self.options,
         }
     }
@@ -131,7 +135,10 @@ impl Engine {
 
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout()].into_iter().flatten().min()
+        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout(), self.intake.timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// See [`Session::heard`].
@@ -168,6 +175,7 @@ impl Engine {
             ignored_bytes: self.bytes.2,
             outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
+            storage: self.intake.storage(),
             ..*self.session.metrics()
         }
     }
@@ -184,7 +192,7 @@ impl Engine {
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = None;
+        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
@@ -202,7 +210,7 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.upkeep(now).and_then(|()| self.commit(now)) {
+        if let Err(error) = self.upkeep(now).and_then(|()| self.settle_room(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }
@@ -224,14 +232,6 @@ impl Engine {
         out.sends.clear();
         out.events.clear();
         out.settled.clear();
-    }
-
-    /// Checkpoints, and what else can wait until there is nothing to do.
-    pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
-        if idle {
-            self.index_idle()?;
-        }
-        self.store.maintain(idle)
     }
 
     /// The last turn of all: counters and the word for readers.
@@ -290,9 +290,12 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
-        self.index()?;
+        if !self.intake.is_short() {
+            self.index()?;
+        }
         self.watch_inbox(now)?;
-        let wanted = self.session.wants_room();
+        // What a reader keeps in the log, no deletion makes room for.
+        let wanted = self.session.wants_room() && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
@@ -348,6 +351,7 @@ pub(crate) struct Failed {
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
+    intake: Intake,
     options: Arc<Options>,
 }
 
@@ -363,6 +367,7 @@ impl Failed {
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
+        engine.intake = self.intake.reopened(engine.store.is_short());
         // What ended in the failed turn is told by the rows alone.
         let (store, hot) = (&mut engine.store, engine.session.hot());
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
@@ -383,13 +388,5 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
         wall_ms,
-    }
-}
-
-/// What an app is told of a commit that failed.
-pub(crate) fn publish_error(error: &StoreError) -> PublishError {
-    match error.kind {
-        StoreErrorKind::Full => PublishError::StorageFull,
-        _ => PublishError::Storage { detail: error.text.clone() },
     }
 }

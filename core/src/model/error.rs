@@ -118,9 +118,12 @@ pub enum PublishError {
         /// messages or bytes.
         unit: &'static str,
     },
-    /// The disk is full.
-    #[error("no space left for the store; the message was not accepted")]
-    StorageFull,
+    /// There is no room on the disk. Nothing was stored; publish again later (P10).
+    #[error("no room for the store, the message was not accepted: {why}")]
+    StorageFull {
+        /// What takes it up.
+        why: NoRoom,
+    },
     /// The store could not commit.
     #[error("the store could not commit, the message was not accepted: {detail}")]
     Storage {
@@ -137,6 +140,17 @@ pub enum PublishError {
     /// The client has been closed.
     #[error("the client is closed")]
     Closed,
+}
+
+/// What keeps the store from taking anything in. What it holds already goes out and comes to its end all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The disk is full, but for what progress needs.
+    #[error("the disk is full; free some space")]
+    Disk,
+    /// Another process holds a read transaction open, so the write-ahead log has grown to its bound of 64 MiB.
+    #[error("a reader holds the write-ahead log at its bound of 64 MiB; end it, or let it finish its query")]
+    Reader,
 }
 
 /// Why something else failed.

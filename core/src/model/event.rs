@@ -290,6 +290,22 @@ pub struct Metrics {
     pub outbox_messages: u64,
     /// Messages in the inbox now.
     pub inbox_messages: u64,
+    /// Whether there is room for more.
+    pub storage: Storage,
+}
+
+/// Whether the store takes in what is published and received (P10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Storage {
+    /// It does.
+    #[default]
+    Ok,
+    /// The disk is full: `PublishError::StorageFull`, and acknowledgements are withheld.
+    Full,
+    /// The same, because a reader holds the write-ahead log at its bound.
+    Reader,
 }
 
 /// Depth of the outbox.
@@ -366,6 +382,8 @@ pub struct Status {
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Number of recorded gaps.
     pub gaps: u64,
+    /// Whether there is room for more, as the driver last wrote it.
+    pub storage: Storage,
     /// Counters as the driver last wrote them, and when (Unix milliseconds).
     pub metrics: Option<(Metrics, i64)>,
 }

@@ -13,6 +13,21 @@ use crate::wire::packet::{Ack, Disconnect, Packet, Protocol};
 use crate::wire::{Skipped, WireError};
 
 impl Session {
+    /// What this turn may still take on the disk, as `disk_cost` counts it.
+    pub fn disk(&self) -> u64 {
+        self.inb.disk()
+    }
+
+    /// The turn may take so much on the disk.
+    pub fn set_disk(&mut self, bytes: u64) {
+        self.inb.set_disk(bytes);
+    }
+
+    /// What waits for room on the disk takes so much.
+    pub fn lacks_disk(&self) -> Option<u64> {
+        self.inb.lacks_disk(&self.hot)
+    }
+
     pub(super) fn packet(&mut self, packet: Packet, now: Now, fx: &mut Effects) {
         let up = match self.conn.phase {
             Phase::Up(up) => up,
@@ -145,7 +160,7 @@ impl Session {
                 from_ms: now.wall_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: self.hot.next_seq - 1,
-                bytes: Some(bytes as u64),
+                bytes: Some(bytes),
             };
             fx.writes.push(Write::GapNote(gap.clone()));
             fx.events.push(Event::Gap(gap));

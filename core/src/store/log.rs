@@ -11,17 +11,29 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::Store;
 use super::error::StoreError;
 use super::lock::beside;
-use super::open::{connect, unavailable};
+use super::open::{StoreOptions, connect, unavailable};
 use crate::model::error::OpenError;
 
 /// So much of the log is held in memory at once.
 const PIECE: usize = 256 << 10;
 
-/// Before a connection in doubt is closed: the last one would copy the log into the database, believing it.
-pub(super) fn keep_log(connection: &Connection) {
-    if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+impl Store {
+    /// After a [`Store::reopen`] that failed: as [`Store::open`], but what the log holds is made certain before it is
+    /// believed.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open_again(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_as(options, true)
+    }
+}
+
+/// Closes a connection. In doubt the log stays as it is: SQLite would copy it into the database, believing it.
+pub(super) fn close(connection: Connection, doubt: bool) {
+    if doubt && let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         tracing::warn!(%error, "the log cannot be kept as it is");
     }
 }

@@ -28,6 +28,7 @@ pub mod reader;
 mod retained;
 mod retention;
 mod session_row;
+mod space;
 mod topics;
 mod waiting;
 mod writer;
@@ -53,6 +54,7 @@ pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
+pub use space::Room;
 pub use waiting::Need;
 
 use crate::model::options::Durability;
@@ -60,6 +62,7 @@ use crate::model::rows::{Hot, SessionRow};
 use consumers::Consumers;
 use kept::Kept;
 use lock::DriverLock;
+use space::Space;
 use topics::Topics;
 use writer::{Inserts, Staged};
 
@@ -105,6 +108,7 @@ pub struct Store {
     synced: Hot,
     full_sync: bool,
     durability: Durability,
+    space: Space,
     path: PathBuf,
     lock: DriverLock,
 }

@@ -13,9 +13,10 @@ use super::consumers::{Consumers, encode_filters};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::{DriverLock, beside};
-use super::log::{keep_log, settle_log};
+use super::log::{close, settle_log};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::session_row::{read_hot, read_session};
+use super::space::Space;
 use super::topics::Topics;
 use super::writer::{Inserts, Staged, write_hot};
 use crate::model::error::OpenError;
@@ -63,18 +64,12 @@ impl Store {
         Self::open_as(options, false)
     }
 
-    /// After a [`Store::reopen`] that failed: `open`, but what the log holds is made certain before it is believed.
-    ///
-    /// # Errors
-    /// [`OpenError`]; then nothing was changed.
-    pub fn open_again(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
-        Self::open_as(options, true)
-    }
-
-    fn open_as(options: &StoreOptions<'_>, doubt: bool) -> Result<Self, OpenError> {
+    /// `doubt`: see [`Store::open_again`].
+    pub(super) fn open_as(options: &StoreOptions<'_>, doubt: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         inspect(&path)?;
         let lock = DriverLock::take(&path)?;
+        let space = Space::new(&path);
         // Only now nobody else can be making it.
         if is_new(&path)? {
             create(&path, options)?;
@@ -88,21 +83,17 @@ impl Store {
         if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
             return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
         }
-        Self::start(connection, path, options.durability, lock, settle_boot)
+        Self::start(connection, path, options.durability, (lock, space), settle_boot)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
-    /// then tells whether that commit happened after all, and what it tells survives a power cut. What was not
-    /// committed is gone.
+    /// then tells for good whether that commit happened after all. What was not committed is gone.
     ///
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, durability, lock, doubt, .. } = self;
-        if doubt {
-            keep_log(&connection);
-        }
-        drop(connection);
+        let Self { connection, path, durability, lock, space, doubt, .. } = self;
+        close(connection, doubt);
         if is_new(&path)? {
             return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
         }
@@ -112,7 +103,7 @@ impl Store {
         }
         let connection = connect(&path)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
-        Self::start(connection, path, durability, lock, |connection, _| read_hot(connection))
+        Self::start(connection, path, durability, (lock, space), |connection, _| read_hot(connection))
     }
 
     /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
@@ -127,14 +118,14 @@ impl Store {
             self.set_full_sync(true)?;
             self.connection.execute("UPDATE session SET clean = 1", [])?;
         }
-        self.maintain(true)
+        self.empty_log()
     }
 
     fn start(
         connection: Connection,
         path: PathBuf,
         durability: Durability,
-        lock: DriverLock,
+        (lock, space): (DriverLock, Space),
         counters: fn(&Connection, Durability) -> Result<Hot, StoreError>,
     ) -> Result<Self, OpenError> {
         let read = || -> Result<_, StoreError> {
@@ -169,6 +160,7 @@ impl Store {
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
             durability,
+            space,
             path,
             lock,
         })

@@ -248,6 +248,9 @@ impl Store {
                 _ => false,
             };
             self.broken |= !harmless;
+            if error.kind == StoreErrorKind::Full {
+                self.space.failed();
+            }
         }
         result
     }

@@ -107,7 +107,7 @@ async fn run(trouble: Trouble, mut rng: Rng) {
                 "accepted"
             }
             Err(PublishError::Unknown) => "unknown",
-            Err(PublishError::Storage { .. } | PublishError::StorageFull) => {
+            Err(PublishError::Storage { .. } | PublishError::StorageFull { .. }) => {
                 assert!(!found.contains_key(topic), "{topic} was refused");
                 "refused"
             }

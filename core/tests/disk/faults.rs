@@ -85,7 +85,7 @@ impl Rig<'_> {
             before.check(&mut store, self.path);
         }
         match store.maintain(turn.idle) {
-            Ok(()) => store,
+            Ok(_) => store,
             Err(error) if [StoreErrorKind::Full, StoreErrorKind::Busy].contains(&error.kind) => {
                 // The next turn goes on with this handle, as the driver does.
                 if self.disk.counts().failed >= PATIENCE {

@@ -1,7 +1,10 @@
 //! Tests of the turn, with real rows.
+mod app;
 mod driver;
 mod engine;
 mod inbox;
+mod limits;
 mod model_broker;
 mod outbox;
 mod pair;
+mod room;
