@@ -1,7 +1,7 @@
 //! The whole client, offline, on a disk that fails (P1): a publish that was accepted is there, one that was refused is not,
 //! now and after a power cut.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,9 +17,7 @@ use crate::{dice, say};
 
 const TASKS: usize = 6;
 const EACH: usize = 40;
-/// So often the disk fails.
-const FAILURES: u64 = 12;
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// What became of a publish, by topic, and the moment of the log when the answer was there.
 type Answers = BTreeMap<String, (Result<MessageId, PublishError>, usize)>;
@@ -30,9 +28,22 @@ fn options(path: &Path) -> Options {
     options
 }
 
-/// Makes the disk fail `FAILURES` times, for a moment or for a while.
-async fn sabotage(disk: &Disk, trouble: Trouble, rng: &mut Rng) {
-    while disk.counts().failed < FAILURES {
+/// How often the disk fails: when it was full, the client looks for room once a second.
+fn failures(trouble: Trouble) -> u64 {
+    if trouble == Trouble::Full { 5 } else { 12 }
+}
+
+fn accepted(answers: &RefCell<Answers>) -> usize {
+    answers.borrow().values().filter(|(answer, _)| answer.is_ok()).count()
+}
+
+/// Makes the disk fail, for a moment or for a while, each time amid publishes that are accepted.
+async fn sabotage(disk: &Disk, trouble: Trouble, rng: &mut Rng, answers: &RefCell<Answers>) {
+    for _ in 0..failures(trouble) {
+        let so_far = accepted(answers);
+        while accepted(answers) == so_far {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let before = disk.counts().failed;
         let op = if trouble == Trouble::Full || rng.u8(..3) == 0 { Op::Write } else { Op::Sync };
         let lasts = if rng.bool() { Lasts::Once } else { Lasts::UntilHealed };
@@ -49,17 +60,18 @@ async fn sabotage(disk: &Disk, trouble: Trouble, rng: &mut Rng) {
     }
 }
 
-async fn publish(client: Homing, disk: &Disk, task: usize, answers: &RefCell<Answers>) {
+async fn publish(client: Homing, disk: &Disk, task: usize, answers: &RefCell<Answers>, stop: &Cell<bool>) {
     for number in 0.. {
-        // Enough of them, and until the disk has failed often enough.
-        if number >= EACH && disk.counts().failed >= FAILURES {
-            return;
-        }
         let topic = format!("{task}/{number}");
         let message = Publish::new(TopicName::new(topic.clone()).unwrap(), vec![task as u8; 300]);
         let answer = client.publish(message).await;
+        let well = answer.is_ok();
         answers.borrow_mut().insert(topic, (answer, disk.moment()));
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        // Until the disk is well again, and everybody has seen that.
+        if number >= EACH && stop.get() && well {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(if well { 1 } else { 20 })).await;
     }
 }
 
@@ -84,13 +96,16 @@ async fn run(trouble: Trouble, mut rng: Rng) {
     disk.record().unwrap();
     let client = Homing::open(options(&path(&folder))).await.unwrap();
     let answers = Rc::new(RefCell::new(Answers::new()));
+    let stop = Rc::new(Cell::new(false));
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
-            let (client, disk, answers) = (client.clone(), Rc::clone(&disk), Rc::clone(&answers));
-            tokio::task::spawn_local(async move { publish(client, &disk, task, &answers).await })
+            let (client, disk, answers, stop) =
+                (client.clone(), Rc::clone(&disk), Rc::clone(&answers), Rc::clone(&stop));
+            tokio::task::spawn_local(async move { publish(client, &disk, task, &answers, &stop).await })
         })
         .collect();
-    sabotage(&disk, trouble, &mut rng).await;
+    sabotage(&disk, trouble, &mut rng, &answers).await;
+    stop.set(true);
     for task in tasks {
         task.await.unwrap();
     }
