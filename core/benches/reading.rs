@@ -26,6 +26,7 @@ fn open(path: &Path) -> Store {
         client_id: None,
         first_consumer: "default",
         first_consumer_filters: &[],
+        device_token: None,
         wall_ms: 0,
     })
     .unwrap()

@@ -44,6 +44,7 @@ impl Driver {
                     tracing::error!(error = %again, "the store cannot be opened again yet");
                 }
             }
+            failed.give_up(self.clock.now().mono_ms, &other);
             // Nobody is left to wait while there is no store, and whoever wants to close may.
             while let Ok(command) = self.commands.try_recv() {
                 Engine::promise(command, &mut self.out);
@@ -58,6 +59,9 @@ impl Driver {
                 drop(answer.send(Err(other)));
                 return false;
             }
+            if let Some((_, answer, _)) = self.pausing.take() {
+                drop(answer.send(Err(other.clone())));
+            }
             if self.commands.is_closed() {
                 return false;
             }
@@ -66,7 +70,7 @@ impl Driver {
         }
         // A full disk fails every commit: a pause keeps the loop from running hot.
         tokio::time::sleep(pause).await;
-        let ending = self.out.ending.is_some() || self.closing.is_some();
+        let ending = self.out.ending.is_some() || self.closing.is_some() || self.pausing.is_some();
         self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }

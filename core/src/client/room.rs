@@ -74,7 +74,11 @@ impl Engine {
                 self.give_room(0);
                 return Ok(());
             }
-        } else if !self.session.wants_room() && !inputs.iter().any(admits) && !self.store.is_tight() {
+        } else if !self.session.wants_room()
+            && !inputs.iter().any(admits)
+            && !self.is_mailbox_due(now)
+            && !self.store.is_tight()
+        {
             return Ok(());
         }
         self.intake.retry_at = None;

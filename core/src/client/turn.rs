@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Answer, Command, Reply};
+use super::command::{Answer, Command, Done, Reply};
 use super::room::Intake;
+use super::syncing::{self, Sync};
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError};
@@ -46,6 +47,8 @@ pub(crate) struct Outputs {
     pub(crate) abort: bool,
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
+    /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
+    pub(crate) pausing: Option<(Duration, Done, bool)>,
 }
 
 /// Session and store, taken through turns.
@@ -55,6 +58,10 @@ pub(crate) struct Engine {
     pub(super) options: Arc<Options>,
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
+    pub(super) syncs: Vec<Sync>,
+    /// When to look into the mailbox; at first at once.
+    pub(super) mailbox_at: Option<i64>,
+    pub(super) mailbox_waits: bool,
     /// What is watched of the inbox.
     pub(super) inbox: InboxWatch,
     pub(super) intake: Intake,
@@ -80,12 +87,20 @@ impl Engine {
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        let mut fx = Effects::default();
+        if let Some(why) = store.restored() {
+            let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
+            fx.events.push(Event::Warning { code: "restored", text });
+        }
         Ok(Self {
             session,
             store,
             options,
-            fx: Effects::default(),
+            fx,
             waiters: Waiters::default(),
+            syncs: Vec::new(),
+            mailbox_at: Some(0),
+            mailbox_waits: false,
             inbox,
             intake: Intake::default(),
             connection: "",
@@ -123,9 +138,22 @@ impl Engine {
             wanted: self.session.is_wanted(),
             store: Some(self.store),
             waiters: self.waiters,
+            syncs: self.syncs,
+            failures: 1,
             intake: self.intake,
             options: self.options,
         }
+    }
+
+    /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
+    pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
+        self.connection = "disconnected";
+        let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
+        let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
+        let done = committed.and_then(|_| self.store.close());
+        let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
+        let failures = u64::from(done.is_err());
+        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, options }, done)
     }
 
     /// The session, for its timers and counters.
@@ -133,12 +161,22 @@ impl Engine {
         &self.session
     }
 
+    /// The socket on which others say that they have left something.
+    pub(crate) fn wake_path(&self) -> std::path::PathBuf {
+        self.store.wake_path()
+    }
+
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout(), self.intake.timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let timeouts = [
+            self.session.timeout(now),
+            self.waiters.deadline(),
+            self.inbox.timeout(),
+            self.intake.timeout(),
+            self.sync_timeout(),
+            self.mailbox_at,
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -210,11 +248,13 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.upkeep(now).and_then(|()| self.settle_room(now)).and_then(|()| self.commit(now)) {
+        let done = self.take_mailbox(now).and_then(|()| self.end_syncs(now)).and_then(|()| self.upkeep(now));
+        if let Err(error) = done.and_then(|()| self.settle_room(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }
         self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        self.count_syncs(now, &mut out.replies);
         // Whoever waited for one of these had its answer when it was set aside.
         self.fx.settled.append(&mut self.fx.unparked);
         out.sends.append(&mut self.fx.sends);
@@ -331,6 +371,10 @@ impl Engine {
                     let (rows, complete) = self.store.load_parked(after, max_rows, max_bytes)?;
                     Loaded::Parked { rows, complete }
                 }
+                Load::Copied { through, max_rows } => {
+                    let (rows, complete) = self.store.copied(through, max_rows)?;
+                    Loaded::Copied { rows, complete }
+                }
                 Load::Released => Loaded::Released(self.store.released()?),
                 Load::Expired { sent_through, now_ms, max_rows } => {
                     let (rows, next_ms) = self.store.expired(sent_through, now_ms, max_rows)?;
@@ -351,18 +395,32 @@ pub(crate) struct Failed {
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
+    syncs: Vec<Sync>,
+    /// Commits that failed: one, or none if the store was only let go.
+    failures: u64,
     intake: Intake,
     options: Arc<Options>,
 }
 
 impl Failed {
+    /// Those who catch up and whose time is over are told so.
+    pub(crate) fn give_up(&mut self, now_ms: i64, error: &Error) {
+        syncing::give_up(&mut self.syncs, now_ms, error);
+    }
+
+    /// The store's file, for words about it.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.options.store
+    }
+
     /// Opens the file again and rebuilds the session from its rows. Says whether the failed commit has happened after
     /// all (a sync may fail behind a write that arrived: measured).
     pub(crate) fn reopen(&mut self, wall_ms: i64, seed: u64) -> Result<(Engine, bool), OpenError> {
         let options = Arc::clone(&self.options);
         let store = match self.store.take() {
             Some(store) => store.reopen()?,
-            None => Store::open_again(&store_options(&options, wall_ms))?,
+            None if self.failures > 0 => Store::open_again(&store_options(&options, wall_ms))?,
+            None => Store::open(&store_options(&options, wall_ms))?,
         };
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
@@ -371,11 +429,13 @@ impl Failed {
         // What ended in the failed turn is told by the rows alone.
         let (store, hot) = (&mut engine.store, engine.session.hot());
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
+        engine.syncs = std::mem::take(&mut self.syncs);
+        engine.session.watch_drain(!engine.syncs.is_empty());
         engine.session.go_on(self.metrics, self.wanted);
         let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
         (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
             (turns, commits, largest_turn, slowest_turn_us);
-        engine.failures = commit_failures + 1;
+        engine.failures = commit_failures + self.failures;
         Ok((engine, happened))
     }
 }
@@ -387,6 +447,9 @@ fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
+        device_token: options.device_token.as_ref(),
         wall_ms,
     }
 }

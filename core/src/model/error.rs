@@ -50,6 +50,16 @@ pub enum OpenError {
         /// SQLite's words.
         detail: String,
     },
+    /// The file is not plain SQLite and cannot be read with the key, or the store is plain and a key was given. It was not
+    /// touched, and never is: a damaged file cannot be told from a wrong key.
+    #[cfg(feature = "encryption")]
+    #[error("WrongKey: {path} cannot be read: {problem}; the file was not touched")]
+    WrongKey {
+        /// The store's file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        problem: &'static str,
+    },
     /// The store belongs to another client identifier.
     #[error("ClientIdMismatch: the store's client id is {stored}, asked for was {asked}; use one store a client id")]
     ClientIdMismatch {
@@ -140,6 +150,17 @@ pub enum PublishError {
     /// The client has been closed.
     #[error("the client is closed")]
     Closed,
+    /// The client is paused.
+    #[error("the client is paused; call resume, or leave the message in a Mailbox")]
+    Paused,
+    /// The mailbox is at its limit: nobody has driven the store for long.
+    #[error("the mailbox is full: {limit} {unit}; messages leave it when the store is driven")]
+    MailboxFull {
+        /// The limit.
+        limit: u64,
+        /// messages or bytes.
+        unit: &'static str,
+    },
 }
 
 /// What keeps the store from taking anything in. What it holds already goes out and comes to its end all the same.
@@ -211,6 +232,9 @@ pub enum Error {
     /// A wait was cancelled through its canceller.
     #[error("cancelled")]
     Cancelled,
+    /// The client is paused.
+    #[error("the client is paused; call resume")]
+    Paused,
 }
 
 fn join(filters: &[TopicFilter]) -> String {

@@ -82,6 +82,10 @@ pub enum Why {
     Asked,
     /// Neither options nor store name a broker.
     NoBroker,
+    /// The platform says that there is no network.
+    NoNetwork,
+    /// The platform says that the network has changed while an attempt was under way.
+    NetworkChanged,
 }
 
 impl std::fmt::Display for Why {
@@ -98,6 +102,8 @@ impl std::fmt::Display for Why {
             Self::InboxFull => f.write_str("inbox full"),
             Self::Asked => f.write_str("asked for"),
             Self::NoBroker => f.write_str("no broker is known; name one"),
+            Self::NoNetwork => f.write_str("no network"),
+            Self::NetworkChanged => f.write_str("the network has changed"),
         }
     }
 }
@@ -127,6 +133,8 @@ pub enum State {
     },
     /// Another client took the session over (0x8E); no attempt until `connect` is called.
     TakenOver,
+    /// `pause` was called: no socket and no file is open until `resume` is.
+    Paused,
 }
 
 /// Why messages may be missing.
@@ -384,6 +392,8 @@ pub struct Status {
     pub gaps: u64,
     /// Whether there is room for more, as the driver last wrote it.
     pub storage: Storage,
+    /// The store is a copy that was put back, and its outbox waits for the app's word.
+    pub held: bool,
     /// Counters as the driver last wrote them, and when (Unix milliseconds).
     pub metrics: Option<(Metrics, i64)>,
 }

@@ -237,6 +237,23 @@ pub struct SessionRow {
     pub strikes: u32,
     /// A link began while the broker's receipt of PUBCOMPs was in doubt, and no PINGRESP has come since: it may fall back.
     pub unproven: bool,
+    /// The store is a copy that was put back: its outbox waits for the app's word.
+    pub held: bool,
+    /// Messages up to here, by lane, came with a copy: the original may have sent them.
+    pub copied_through: [u64; 2],
+}
+
+impl SessionRow {
+    /// Whether a message came with a copy.
+    pub fn is_copied(&self, id: u64) -> bool {
+        is_copied(self.copied_through, id)
+    }
+}
+
+/// Whether the original of a copied store gave this id.
+pub(crate) fn is_copied(copied_through: [u64; 2], id: u64) -> bool {
+    let (lane, ord) = split_id(id);
+    copied_through.get(lane).is_some_and(|through| ord <= *through)
 }
 
 /// The counters of a lane.

@@ -58,6 +58,7 @@ impl Session {
     fn packet_up(&mut self, packet: Packet, up: &Up, now: Now, fx: &mut Effects) -> Result<(), Violation> {
         match packet {
             Packet::Publish(publish) => {
+                self.drain_stirred(now);
                 let topic = publish.topic.clone();
                 let retained = if publish.retain { self.subs.retained(&topic) } else { Retained::Live };
                 let (inb, mut cx) = self.inbound(now, fx);
@@ -98,6 +99,7 @@ impl Session {
                 self.acknowledged(ack.pid, done, now, fx)?;
             }
             Packet::PubRel(ack) => {
+                self.drain_stirred(now);
                 let (inb, mut cx) = self.inbound(now, fx);
                 inb.pubrel(ack.pid, up.protocol, &mut cx);
                 if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
@@ -113,7 +115,12 @@ impl Session {
                 self.metrics.stray_acks += u64::from(!known);
             }
             Packet::PingResp => {
+                let checking = self.conn.is_checking();
                 if self.conn.pong() {
+                    if checking {
+                        self.checked(now, fx);
+                    }
+                    self.drain_pong(now);
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
                     let (out, mut cx) = self.outbound(now, fx);

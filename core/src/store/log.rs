@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::Store;
+use super::cipher::Unlock;
 use super::error::StoreError;
 use super::lock::beside;
 use super::open::{StoreOptions, connect, unavailable};
@@ -43,11 +44,11 @@ pub(super) fn close(connection: Connection, doubt: bool) {
 ///
 /// # Errors
 /// `StoreUnavailable`: it is as uncertain as before.
-pub(super) fn settle_log(store: &Path) -> Result<(), OpenError> {
+pub(super) fn settle_log(store: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     let uncertain =
         |what: String| unavailable(store, format!("its log cannot be made certain: {what}; try again later"));
     rewrite(&beside(store, "-wal")).map_err(|error| uncertain(error.to_string()))?;
-    let connection = connect(store)?;
+    let connection = connect(store, unlock)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     match busy.map_err(StoreError::from) {
         Ok(false) => Ok(()),

@@ -9,8 +9,10 @@
 
 mod batch;
 mod boot;
+mod cipher;
 mod codec;
 mod consumers;
+mod create;
 mod error;
 mod gaps;
 mod idem;
@@ -20,11 +22,14 @@ mod kept;
 mod lag;
 mod lock;
 mod log;
+pub(crate) mod mailbox;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
 mod overflow;
 pub mod reader;
+mod restored;
 mod retained;
 mod retention;
 mod session_row;
@@ -37,6 +42,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
@@ -107,9 +113,16 @@ pub struct Store {
     /// Counters at the last sync that is certain (process-kill durability).
     synced: Hot,
     full_sync: bool,
+    /// The last turn that surely survives a power cut; 0: none of this run yet.
+    certain: u64,
+    /// The turn that the lock file names.
+    marked: u64,
+    /// Why the store was taken for a copy at this opening.
+    restored: Option<&'static str>,
     durability: Durability,
     space: Space,
     path: PathBuf,
+    unlock: Unlock,
     lock: DriverLock,
 }
 
@@ -117,6 +130,11 @@ impl Store {
     /// Counters as last committed. After a failed commit and `reopen`, `turn` tells whether it happened after all.
     pub fn hot(&self) -> Hot {
         self.hot
+    }
+
+    /// Why the store was taken for a copy that was put back, if it was at this opening: it is another store since.
+    pub fn restored(&self) -> Option<&'static str> {
+        self.restored
     }
 
     /// Identity and protocol state, this turn's write included.

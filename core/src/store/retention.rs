@@ -161,6 +161,7 @@ impl Store {
             self.checkpoint()?;
         }
         if !idle {
+            self.keep_mark(false);
             return Ok(false);
         }
         let more = self.tidy()?;
@@ -175,8 +176,12 @@ impl Store {
             self.connection.busy_timeout(Duration::ZERO)?;
             let done = self.log_pages("TRUNCATE");
             self.connection.busy_timeout(BUSY_TIMEOUT)?;
-            done?;
+            if done? == 0 {
+                // The log was synced before it was copied, and the database after.
+                self.certain = self.hot.turn;
+            }
         }
+        self.keep_mark(true);
         Ok(())
     }
 

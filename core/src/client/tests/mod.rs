@@ -3,6 +3,7 @@ mod app;
 mod driver;
 mod engine;
 mod inbox;
+mod life;
 mod limits;
 mod model_broker;
 mod outbox;

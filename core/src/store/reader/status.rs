@@ -82,6 +82,7 @@ impl Reader {
                 subscriptions,
                 gaps: count_gaps(connection)?,
                 storage: metrics.map_or(Storage::Ok, |(metrics, _)| metrics.storage),
+                held: session.held,
                 metrics,
             })
         })
