@@ -169,21 +169,9 @@ impl Engine {
         let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
         let done = committed.and_then(|_| self.store.close());
         let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
-        (
-            Failed {
-                turn,
-                metrics,
-                wanted,
-                store: None,
-                waiters,
-                syncs,
-                failures: 0,
-                intake,
-                damage: self.damage,
-                options,
-            },
-            done,
-        )
+        let failures = u64::from(done.is_err());
+        let damage = self.damage;
+        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, damage, options }, done)
     }
 
     /// The session, for its timers and counters.
@@ -465,6 +453,7 @@ impl Failed {
         let options = Arc::clone(&self.options);
         let store = match self.store.take() {
             Some(store) => store.reopen()?,
+            None if self.failures > 0 => Store::open_again(&store_options(&options, wall_ms))?,
             None => Store::open_existing(&store_options(&options, wall_ms))?,
         };
         let happened = store.hot().turn > self.turn;

@@ -24,6 +24,7 @@ mod index;
 mod kept;
 mod lag;
 mod lock;
+mod log;
 pub(crate) mod mailbox;
 mod mark;
 mod migrate;
@@ -92,6 +93,8 @@ pub struct Store {
     in_turn: bool,
     /// Something failed in the middle: only `reopen` helps.
     broken: bool,
+    /// The system may have failed to sync the log: part of what can be read from it may be in memory alone.
+    doubt: bool,
     /// As last committed.
     hot: Hot,
     session: SessionRow,

@@ -17,6 +17,7 @@ use super::damage::{finish, is_emptied, lost_database};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::DriverLock;
+use super::log::{close, settle_log};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
@@ -72,7 +73,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
-        Self::open_or_make(options, true)
+        Self::open_as(options, true, false)
     }
 
     /// Like `open`, but never makes a store: one that has vanished while it was driven must not be followed by an empty
@@ -81,10 +82,11 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open_existing(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
-        Self::open_or_make(options, false)
+        Self::open_as(options, false, false)
     }
 
-    fn open_or_make(options: &StoreOptions<'_>, make: bool) -> Result<Self, OpenError> {
+    /// `make`: if it is missing; `doubt`: see [`Store::open_again`].
+    pub(super) fn open_as(options: &StoreOptions<'_>, make: bool, doubt: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         let unlock = Unlock::of(options);
         inspect(&path, &unlock)?;
@@ -106,6 +108,8 @@ impl Store {
             lock.forget_mark()
                 .map_err(|error| unavailable(&path, format!("its lock file cannot be written: {error}")))?;
             create(&path, options, &unlock)?;
+        } else if doubt {
+            settle_log(&path, &unlock)?;
         }
         let connection = connect(&path, &unlock)?;
         let stored: String = connection
@@ -122,17 +126,20 @@ impl Store {
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
-    /// then tells whether that commit happened after all. What was not committed is gone.
+    /// then tells for good whether that commit happened after all. What was not committed is gone.
     ///
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, unlock, durability, lock, space, .. } = self;
-        drop(connection);
+        let Self { connection, path, unlock, durability, lock, space, doubt, .. } = self;
+        close(connection, doubt);
         if is_new(&path)? {
             return Err(vanished(&path));
         }
         inspect(&path, &unlock)?;
+        if doubt {
+            settle_log(&path, &unlock)?;
+        }
         let connection = connect(&path, &unlock)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
         Self::start(connection, path, unlock, durability, (lock, space), |connection, _| read_hot(connection))
@@ -180,6 +187,7 @@ impl Store {
             staged: Staged::default(),
             in_turn: false,
             broken: false,
+            doubt: false,
             hot,
             session,
             verdicts: None,

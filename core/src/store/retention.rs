@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::Store;
 use super::codec::{int, read_size, read_u64};
-use super::error::StoreError;
+use super::error::{StoreError, StoreErrorKind};
 use super::open::BUSY_TIMEOUT;
 use crate::model::rows::InboxRow;
 
@@ -148,6 +148,12 @@ impl Store {
         if self.in_turn || self.broken {
             return Ok(false);
         }
+        let done = self.shorten_log(idle);
+        self.doubt |= done.as_ref().is_err_and(|error| error.kind == StoreErrorKind::Io);
+        done
+    }
+
+    fn shorten_log(&mut self, idle: bool) -> Result<bool, StoreError> {
         let pages = self.log_pages("NOOP")?;
         // On a full disk the log is copied after every turn: the next one finds its blocks, whatever others take.
         if pages >= LOG_PAGES || self.space.is_full() && pages > 0 {
