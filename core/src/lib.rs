@@ -106,15 +106,16 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
-pub use model::error::{Error, OpenError, PublishError};
+pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
+pub use model::life::{Network, Resumed, SyncReport};
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
@@ -124,7 +125,8 @@ pub use model::options::{
 };
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
-pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};
+pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
+pub use store::{Checkup, Finding, Sizes};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
@@ -134,5 +136,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
 }

@@ -156,3 +156,31 @@ fn tokens_have_a_length_and_are_not_shown() {
     assert!(DeviceToken::new(Vec::new()).is_err() && DeviceToken::new(vec![1; 65]).is_err());
     assert_eq!(format!("{:?}", DeviceToken::new(vec![77; 64]).unwrap()), "DeviceToken(redacted)");
 }
+
+#[cfg(unix)]
+/// What was saved from a damaged file is a store of its own already.
+#[test]
+fn a_store_saved_from_a_damaged_file_is_no_copy() {
+    use std::os::unix::fs::FileExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    publish(&mut store, 3);
+    store.close().unwrap();
+    fn damage(path: &Path) {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&[0x5a; 4096], 4096).unwrap();
+    }
+    damage(&path(&folder));
+    let place = path(&folder);
+    let options = StoreOptions {
+        path: &place,
+        durability: Durability::PowerLoss,
+        client_id: None,
+        first_consumer: "default",
+        first_consumer_filters: &[],
+        device_token: None,
+        wall_ms: 1_000,
+    };
+    assert!(homing::store::settle_damage(&options, true).unwrap().is_some());
+    assert_eq!(open(&folder).restored(), None);
+}

@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
+pub mod life;
 pub mod message;
 pub mod options;
 pub mod reason;

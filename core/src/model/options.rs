@@ -168,7 +168,7 @@ impl fmt::Debug for DeviceToken {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm` and `-lock`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,

@@ -56,6 +56,15 @@ pub enum Input {
     DiscardOutbox,
     /// The app wants to be connected.
     Connect,
+    /// The platform says something of the network.
+    Network {
+        /// There is one.
+        online: bool,
+        /// It is another one than before.
+        changed: bool,
+    },
+    /// The machine has slept: the link may have died meanwhile.
+    Woke,
     /// The app wants to be disconnected; a session of ours is kept.
     Disconnect {
         /// MQTT 5: let the broker publish the will all the same.

@@ -51,6 +51,11 @@ impl Subscriptions {
         self.rows.values().any(|row| row.granted.is_some_and(|(_, granted)| granted == epoch))
     }
 
+    /// Whether the broker has answered everything that was asked of it on this link.
+    pub fn is_answered(&self) -> bool {
+        self.up && self.pending.is_empty()
+    }
+
     /// Wishes that `topic` matches.
     pub fn matching<'s>(&'s self, topic: &'s TopicName) -> impl Iterator<Item = &'s Subscription> {
         self.rows.values().filter(|row| row.wanted && row.wish.filter.matches(topic)).map(|row| &row.wish)

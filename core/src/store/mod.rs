@@ -9,10 +9,13 @@
 
 mod batch;
 mod boot;
+mod checkup;
 mod cipher;
 mod codec;
 mod consumers;
+mod copying;
 mod create;
+mod damage;
 mod error;
 mod gaps;
 mod idem;
@@ -21,6 +24,8 @@ mod index;
 mod kept;
 mod lag;
 mod lock;
+mod log;
+pub(crate) mod mailbox;
 mod mark;
 mod migrate;
 mod open;
@@ -30,7 +35,9 @@ pub mod reader;
 mod restored;
 mod retained;
 mod retention;
+mod salvage;
 mod session_row;
+mod space;
 mod topics;
 mod waiting;
 mod writer;
@@ -39,10 +46,12 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use checkup::{Checkup, Finding, Sizes, repair};
 pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
+pub use damage::{SetAside, settle_damage};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
 pub use gaps::MAX_GAPS;
@@ -57,6 +66,8 @@ pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
+pub use salvage::Saved;
+pub use space::Room;
 pub use waiting::Need;
 
 use crate::model::options::Durability;
@@ -64,6 +75,7 @@ use crate::model::rows::{Hot, SessionRow};
 use consumers::Consumers;
 use kept::Kept;
 use lock::DriverLock;
+use space::Space;
 use topics::Topics;
 use writer::{Inserts, Staged};
 
@@ -81,6 +93,8 @@ pub struct Store {
     in_turn: bool,
     /// Something failed in the middle: only `reopen` helps.
     broken: bool,
+    /// The system may have failed to sync the log: part of what can be read from it may be in memory alone.
+    doubt: bool,
     /// As last committed.
     hot: Hot,
     session: SessionRow,
@@ -113,6 +127,7 @@ pub struct Store {
     /// Why the store was taken for a copy at this opening.
     restored: Option<&'static str>,
     durability: Durability,
+    space: Space,
     path: PathBuf,
     unlock: Unlock,
     lock: DriverLock,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Store;
@@ -12,12 +13,15 @@ use super::boot::settle_boot;
 use super::cipher::Unlock;
 use super::consumers::Consumers;
 use super::create::create;
+use super::damage::{finish, is_emptied, lost_database};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::DriverLock;
+use super::log::{close, settle_log};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
 use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
+use super::space::Space;
 use super::topics::Topics;
 use super::writer::{Inserts, Staged};
 use crate::model::error::OpenError;
@@ -69,15 +73,43 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_as(options, true, false)
+    }
+
+    /// Like `open`, but never makes a store: one that has vanished while it was driven must not be followed by an empty
+    /// one in silence.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open_existing(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_as(options, false, false)
+    }
+
+    /// `make`: if it is missing; `doubt`: see [`Store::open_again`].
+    pub(super) fn open_as(options: &StoreOptions<'_>, make: bool, doubt: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         let unlock = Unlock::of(options);
         inspect(&path, &unlock)?;
+        if is_emptied(&path) {
+            return Err(OpenError::StoreCorrupt { path, detail: "its file is empty".to_owned() });
+        }
         let lock = DriverLock::take(&path)?;
+        finish(&path, options, &lock)?;
+        let space = Space::new(&path);
         // Only now nobody else can be making it.
         if is_new(&path)? {
+            if !make {
+                return Err(vanished(&path));
+            }
+            if lost_database(&path) {
+                let detail = "its file has vanished, but its log is there; put it back, or move the log away";
+                return Err(unavailable(&path, detail.to_owned()));
+            }
             lock.forget_mark()
                 .map_err(|error| unavailable(&path, format!("its lock file cannot be written: {error}")))?;
             create(&path, options, &unlock)?;
+        } else if doubt {
+            settle_log(&path, &unlock)?;
         }
         let connection = connect(&path, &unlock)?;
         let stored: String = connection
@@ -88,26 +120,29 @@ impl Store {
         }
         let token = options.device_token.map(DeviceToken::as_bytes);
         let restored = settle_copy(&connection, &lock, token, options.wall_ms).map_err(|error| error.at_open(&path))?;
-        let mut store = Self::start(connection, path, unlock, options.durability, lock, settle_boot)?;
+        let mut store = Self::start(connection, path, unlock, options.durability, (lock, space), settle_boot)?;
         store.restored = restored;
         Ok(store)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
-    /// then tells whether that commit happened after all. What was not committed is gone.
+    /// then tells for good whether that commit happened after all. What was not committed is gone.
     ///
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, unlock, durability, lock, .. } = self;
-        drop(connection);
+        let Self { connection, path, unlock, durability, lock, space, doubt, .. } = self;
+        close(connection, doubt);
         if is_new(&path)? {
-            return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
+            return Err(vanished(&path));
         }
         inspect(&path, &unlock)?;
+        if doubt {
+            settle_log(&path, &unlock)?;
+        }
         let connection = connect(&path, &unlock)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
-        Self::start(connection, path, unlock, durability, lock, |connection, _| read_hot(connection))
+        Self::start(connection, path, unlock, durability, (lock, space), |connection, _| read_hot(connection))
     }
 
     /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
@@ -123,7 +158,7 @@ impl Store {
             self.connection.execute("UPDATE session SET clean = 1", [])?;
             self.certain = self.hot.turn;
         }
-        self.maintain(true)
+        self.empty_log()
     }
 
     fn start(
@@ -131,14 +166,17 @@ impl Store {
         path: PathBuf,
         unlock: Unlock,
         durability: Durability,
-        lock: DriverLock,
+        (lock, space): (DriverLock, Space),
         counters: fn(&Connection, Durability) -> Result<Hot, StoreError>,
     ) -> Result<Self, OpenError> {
         let read = || -> Result<_, StoreError> {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
             let indexed = read_indexed(&connection)?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
+            let session = read_session(&connection)?;
+            let consumers = Consumers::load(&connection)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            Ok((hot, session, consumers, any_released, indexed))
         };
         let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
@@ -149,6 +187,7 @@ impl Store {
             staged: Staged::default(),
             in_turn: false,
             broken: false,
+            doubt: false,
             hot,
             session,
             verdicts: None,
@@ -168,6 +207,7 @@ impl Store {
             marked: 0,
             restored: None,
             durability,
+            space,
             path,
             unlock,
             lock,
@@ -177,6 +217,10 @@ impl Store {
 
 pub(super) fn unavailable(path: &Path, detail: String) -> OpenError {
     OpenError::StoreUnavailable { path: path.to_owned(), detail }
+}
+
+fn vanished(path: &Path) -> OpenError {
+    unavailable(path, "its file has vanished; put it back".to_owned())
 }
 
 pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
@@ -209,7 +253,7 @@ pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Refuses what is not ours or cannot be written, without touching it.
-fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
+pub(super) fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     if let Some(folder) = path.parent()
         && fs::metadata(folder).is_ok_and(|found| found.permissions().readonly())
     {
@@ -249,15 +293,7 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     {
         return Err(error);
     }
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
-            b'\\' if cfg!(windows) => uri.push('/'),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
+    let uri = file_uri(path) + "?immutable=1";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(&uri, flags).map_err(|error| StoreError::from(error).at_open(path))?;
     unlock.apply(&connection, path)?;
@@ -280,6 +316,19 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
+}
+
+/// For SQLite's options behind it.
+pub(super) fn file_uri(path: &Path) -> String {
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
 }
 
 /// What `recognise` saw may be outdated, and without locks is not certain.
@@ -317,12 +366,14 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Opens the writing connection of an existing store and brings its schema up to date.
-fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Until it is known to be whole, a damaged file and its log stay as they are.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         match connection.is_readonly("main")? {
             true => Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only")),
             false => Ok(connection),

@@ -243,6 +243,7 @@ impl Store {
     /// Remembers a failure that leaves the turn undefined.
     pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result {
+            self.doubt |= error.kind == StoreErrorKind::Io;
             let harmless = match error.kind {
                 StoreErrorKind::Refused => true,
                 // BEGIN is where a lock held by others is met; what was staged still is.
@@ -250,6 +251,9 @@ impl Store {
                 _ => false,
             };
             self.broken |= !harmless;
+            if error.kind == StoreErrorKind::Full {
+                self.space.failed();
+            }
         }
         result
     }

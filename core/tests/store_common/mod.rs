@@ -11,8 +11,8 @@ pub(crate) fn path(folder: &TempDir) -> std::path::PathBuf {
     folder.path().join("test.homing")
 }
 
-pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
-    Store::open(&StoreOptions {
+pub(crate) fn options(path: &std::path::Path, durability: Durability) -> StoreOptions<'_> {
+    StoreOptions {
         path,
         durability,
         client_id: None,
@@ -20,7 +20,11 @@ pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Resul
         first_consumer_filters: &[],
         device_token: None,
         wall_ms: 1_000,
-    })
+    }
+}
+
+pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Result<Store, homing::OpenError> {
+    Store::open(&options(path, durability))
 }
 
 pub(crate) fn open(folder: &TempDir) -> Store {

@@ -101,6 +101,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  homing sub 'home/#' --broker mqtt://localhost\n  \
         homing sub 'home/+/temperature' --consumer chart --count 100 --json")]
     Sub(SubArgs),
+    /// One bounded catch-up: send what waits, receive what is there, go again
+    #[command(after_help = "Example:\n  homing sync --deadline 20s --json --store light.db")]
+    Sync(SyncArgs),
     /// The whole SDK for a script: JSON lines in, JSON lines out
     #[command(
         after_help = "Example:\n  echo '{\"op\":\"publish\",\"ref\":\"a1\",\"topic\":\"home/light\",\"payload\":\"on\"}' \
@@ -121,6 +124,11 @@ pub(crate) enum Command {
     /// Store and session at a glance (no connection is made)
     #[command(after_help = "Example:\n  homing status --json --store light.db")]
     Status(ReadArgs),
+    /// Integrity check, sizes, what befell the store, and how to mend it (no connection is made)
+    #[command(after_help = "Examples:\n  homing doctor --store light.db\n  homing doctor --json --store light.db\n  \
+        homing doctor --repair --store light.db\n\nEnds with 0 if all is well, with 1 if something is wrong. Only --repair \
+        changes anything.")]
+    Doctor(DoctorArgs),
     /// The last value of each topic, with its age (no connection is made)
     #[command(after_help = "Examples:\n  homing last --store panel.db\n  homing last 'home/+/temperature' --json")]
     Last(LastArgs),
@@ -274,6 +282,16 @@ pub(crate) struct SubArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct SyncArgs {
+    /// For everything, names and connecting included
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "20s")]
+    pub(crate) deadline: Duration,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct PipeArgs {
     /// Topic filters to subscribe to
     #[arg(value_name = "FILTER")]
@@ -295,6 +313,16 @@ pub(crate) struct PipeArgs {
 #[derive(Args)]
 pub(crate) struct ReadArgs {
     /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// Mend it: set a damaged file aside and save what can be read, count anew, give unused room back
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

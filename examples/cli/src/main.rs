@@ -9,6 +9,7 @@ mod config;
 mod consume;
 mod copied;
 mod demo;
+mod doctor;
 mod exit;
 mod generate;
 mod lines;
@@ -22,6 +23,7 @@ mod sensors;
 mod signals;
 mod simulate;
 mod sub;
+mod sync;
 mod values;
 mod verdicts;
 
@@ -68,6 +70,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(common, args).await,
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
+        Command::Sync(args) => sync::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
         Command::Outbox(args) => match args.command {
             None => read::outbox(&common, &args.read),
@@ -78,6 +81,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             Some(OutboxCommand::Discard { json }) => copied::discard(&common, json || args.read.json).await,
         },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Doctor(args) => doctor::run(&common, &args),
         Command::Last(args) => offline::last(&common, &args),
         Command::History(args) => offline::history(&common, &args),
         Command::Gaps(args) => offline::gaps(&common, &args),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use homing::{Metrics, Status, TopicFilter};
+use homing::{Metrics, Status, Storage, TopicFilter};
 use serde::Serialize;
 
 use super::time;
@@ -21,6 +21,7 @@ pub(crate) struct StatusLine {
     consumers: Vec<Consumer>,
     subscriptions: Vec<Subscription>,
     gaps: u64,
+    storage: Storage,
     held: bool,
     schema_version: u32,
     metrics: Option<Metrics>,
@@ -110,6 +111,7 @@ impl StatusLine {
             consumers: consumers.collect(),
             subscriptions: subscriptions.collect(),
             gaps: status.gaps,
+            storage: status.storage,
             held: status.held,
             schema_version: status.schema_version,
             metrics,
@@ -120,7 +122,7 @@ impl StatusLine {
     /// As the driver in this process knows it, rather than as it last wrote it.
     pub(crate) fn live(self, connection: &str, metrics: Metrics, now_ms: i64) -> Self {
         let connection = connection.to_owned();
-        Self { connection, metrics: Some(metrics), metrics_at: Some(time(now_ms)), ..self }
+        Self { connection, storage: metrics.storage, metrics: Some(metrics), metrics_at: Some(time(now_ms)), ..self }
     }
 }
 
@@ -160,7 +162,12 @@ impl fmt::Display for StatusLine {
             let granted = granted.map_or_else(|| "not granted yet".to_owned(), |qos| format!("granted {qos}"));
             writeln!(f, "subscription   {}: QoS {qos}, {granted}", filter.escape_debug())?;
         }
-        write!(f, "gaps           {}", self.gaps)
+        write!(f, "gaps           {}", self.gaps)?;
+        match self.storage {
+            Storage::Full => write!(f, "\nstorage        full: free some space; nothing is taken in until then"),
+            Storage::Reader => write!(f, "\nstorage        a reader holds the log at its bound: end it"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -187,6 +194,7 @@ mod tests {
             }],
             subscriptions: vec![Subscription { filter: "a/#".to_owned(), qos: 2, granted: None }],
             gaps: 8,
+            storage: Storage::Ok,
             held: false,
             schema_version: 9,
             metrics: None,

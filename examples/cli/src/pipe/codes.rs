@@ -39,7 +39,7 @@ pub(crate) fn of_publish(error: &PublishError) -> &'static str {
         PublishError::Name(_) => TOPIC_INVALID,
         PublishError::Ttl { .. } => TTL_INVALID,
         PublishError::LimitReached { .. } => LIMIT_REACHED,
-        PublishError::StorageFull => STORAGE_FULL,
+        PublishError::StorageFull { .. } => STORAGE_FULL,
         PublishError::Storage { .. } => STORAGE_FAILED,
         PublishError::Unknown => STORAGE_UNKNOWN,
         PublishError::Closed => CLOSED,
