@@ -125,7 +125,8 @@ pub use model::options::{
 };
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
-pub use store::reader::{HistoryPage, HistoryQuery, LastPage, LastValue, OutboxEntry, Reader};
+pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
+pub use store::{Checkup, Finding, Sizes};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -9,13 +9,14 @@ mod driver;
 mod fanout;
 mod life;
 mod mailbox;
+mod mend;
 mod outgoing;
 mod pausing;
 mod reading;
 mod recover;
-mod room;
 #[cfg(feature = "encryption")]
 mod rekey;
+mod room;
 mod serve;
 mod syncing;
 #[cfg(test)]

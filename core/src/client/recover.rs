@@ -6,11 +6,11 @@ use super::clock::wall_ms;
 use super::command::Reply;
 use super::driver::{Driver, Slot};
 use super::room::publish_error;
-use super::turn::{Engine, TurnInput};
-use crate::model::error::{Error, PublishError};
+use super::turn::{Engine, Failed, TurnInput};
+use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, State, Why};
 use crate::session::effect::Input;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{SetAside, StoreError, StoreErrorKind};
 
 /// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -26,7 +26,13 @@ impl Driver {
         let mut pause = Duration::from_millis(100);
         let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
         let other = Error::Storage { detail: error.text.clone() };
+        // Once may be the handle; a second time it is the file.
+        let corrupt = |again: &OpenError| matches!(again, OpenError::StoreCorrupt { .. });
+        let mut damaged = error.kind == StoreErrorKind::Corrupt && failed.count_damage() > 1;
         loop {
+            if damaged {
+                return self.give_up(failed, replies, other);
+            }
             match failed.reopen(wall_ms(), fastrand::u64(..)) {
                 Ok((engine, true)) => {
                     replies.drain(..).for_each(Reply::committed);
@@ -42,6 +48,7 @@ impl Driver {
                     // Whether it happened cannot be read now: callers are told so, rather than left to wait.
                     replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
                     tracing::error!(error = %again, "the store cannot be opened again yet");
+                    damaged = corrupt(&again) && failed.count_damage() > 1;
                 }
             }
             failed.give_up(self.clock.now().mono_ms, &other);
@@ -74,10 +81,33 @@ impl Driver {
         self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }
+
+    /// The file is damaged. It is set aside at once, and this client ends: the new store is another one, with other ids.
+    fn give_up(&mut self, failed: Failed, mut replies: Vec<Reply>, other: Error) -> bool {
+        replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
+        match failed.set_aside(wall_ms()) {
+            Ok(aside) => self.fanout.events(&mut aside.iter().map(store_damaged).collect()),
+            Err(error) => tracing::error!(%error, "the damaged store cannot be set aside yet; the next client does"),
+        }
+        let ending = [self.closing.take().map(|(_, answer)| answer), self.out.ending.take().map(|(_, answer)| answer)];
+        ending.into_iter().flatten().for_each(|answer| drop(answer.send(Err(other.clone()))));
+        false
+    }
 }
 
 /// After a failed checkpoint: whether the handle may not be used again. A full disk or somebody's lock is tried again.
 pub(super) fn leaves_doubt(error: &StoreError) -> bool {
     tracing::warn!(%error, "checkpoint failed");
     !matches!(error.kind, StoreErrorKind::Full | StoreErrorKind::Busy)
+}
+
+/// What an app is told of a damaged file.
+pub(super) fn store_damaged(aside: &SetAside) -> Event {
+    let text = format!(
+        "the store's file was damaged; it was set aside as {}, and {} rows were saved into a new store; what was sent may be \
+         sent twice, and what was received meanwhile may be missing (gaps say where)",
+        aside.name,
+        aside.saved.rows()
+    );
+    Event::Warning { code: "store_damaged", text }
 }

@@ -28,6 +28,8 @@ pub(super) struct Intake {
     told: Option<NoRoom>,
     /// When to look again.
     retry_at: Option<i64>,
+    /// A publish was refused since room was last looked for: what all consumers are done with makes room for it.
+    refused: bool,
     /// More is to be removed in the next turn.
     more_at: Option<i64>,
 }
@@ -44,12 +46,17 @@ impl Intake {
 
     /// How many rows retention may remove in this turn: a page that becomes free is written to the log once more.
     pub(super) const fn retention_rows(&self, most: usize) -> usize {
-        if self.is_short() { SHORT_ROWS } else { most }
+        if self.is_short() || self.refused { SHORT_ROWS } else { most }
+    }
+
+    /// Whether done messages are to make room.
+    pub(super) const fn is_refusing(&self) -> bool {
+        self.refused
     }
 
     /// During a shortage the rest follows at once, in turns of their own.
     pub(super) fn go_on(&mut self, more: bool, now: Now) {
-        self.more_at = (more && self.is_short()).then_some(now.mono_ms);
+        self.more_at = (more && (self.is_short() || self.refused)).then_some(now.mono_ms);
     }
 
     pub(super) const fn storage(&self) -> Storage {
@@ -96,7 +103,7 @@ impl Engine {
         {
             return Ok(());
         }
-        self.intake.retry_at = None;
+        (self.intake.retry_at, self.intake.refused) = (None, false);
         let room = self.store.room(self.session.lacks_disk().unwrap_or(0))?;
         self.intake.why = room.why;
         self.give_room(room.bytes);
@@ -145,6 +152,7 @@ impl Engine {
         let cost = cost.fold(0, u64::saturating_add);
         let left = self.session.disk();
         if cost > left {
+            self.intake.refused = true;
             return Err(self.intake.why.unwrap_or(NoRoom::Disk));
         }
         self.session.set_disk(left - cost);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Done, Reply};
+use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::{self, Sync};
 use super::upkeep::InboxWatch;
@@ -15,7 +16,7 @@ use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreOptions};
+use crate::store::{Removed, SetAside, Store, StoreError, StoreOptions, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -74,11 +75,25 @@ pub(crate) struct Engine {
     largest: u64,
     slowest_us: u64,
     bytes: (u64, u64, u64),
+    /// How often the file was found corrupt.
+    damage: u32,
 }
 
 impl Engine {
     /// Opens the store and rebuilds the session from its rows.
     pub(crate) fn open(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
+        let set_aside = match Self::open_once(Arc::clone(&options), wall_ms, seed) {
+            Err(OpenError::StoreCorrupt { .. } | OpenError::NotAStore { .. }) => {
+                settle_damage(&store_options(&options, wall_ms), false)?
+            }
+            opened => return opened,
+        };
+        let mut engine = Self::open_once(options, wall_ms, seed)?;
+        engine.fx.events.extend(set_aside.as_ref().map(store_damaged));
+        Ok(engine)
+    }
+
+    fn open_once(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
         super::check::limits(&options, &store.hot())?;
         Self::with_store(options, store, seed)
@@ -112,6 +127,7 @@ impl Engine {
             largest: 0,
             slowest_us: 0,
             bytes: (0, 0, 0),
+            damage: 0,
         })
     }
 
@@ -136,6 +152,7 @@ impl Engine {
             turn: self.store.hot().turn,
             metrics: self.metrics(),
             wanted: self.session.is_wanted(),
+            damage: self.damage,
             store: Some(self.store),
             waiters: self.waiters,
             syncs: self.syncs,
@@ -152,7 +169,21 @@ impl Engine {
         let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
         let done = committed.and_then(|_| self.store.close());
         let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
-        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures: 0, intake, options }, done)
+        (
+            Failed {
+                turn,
+                metrics,
+                wanted,
+                store: None,
+                waiters,
+                syncs,
+                failures: 0,
+                intake,
+                damage: self.damage,
+                options,
+            },
+            done,
+        )
     }
 
     /// The session, for its timers and counters.
@@ -334,7 +365,7 @@ impl Engine {
         }
         self.watch_inbox(now)?;
         // What a reader keeps in the log, no deletion makes room for.
-        let wanted = self.session.wants_room() && !self.intake.is_held_by_reader();
+        let wanted = (self.session.wants_room() || self.intake.is_refusing()) && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
@@ -393,6 +424,8 @@ pub(crate) struct Failed {
     metrics: Metrics,
     /// The app's wish to be connected outlives the trouble.
     wanted: bool,
+    /// How often the file was found corrupt.
+    damage: u32,
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
@@ -414,13 +447,25 @@ impl Failed {
         &self.options.store
     }
 
+    /// The file was found corrupt once more: how often by now.
+    pub(super) fn count_damage(&mut self) -> u32 {
+        self.damage += 1;
+        self.damage
+    }
+
+    /// See [`settle_damage`]; every handle is closed first.
+    pub(super) fn set_aside(self, wall_ms: i64) -> Result<Option<SetAside>, OpenError> {
+        drop(self.store);
+        settle_damage(&store_options(&self.options, wall_ms), true)
+    }
+
     /// Opens the file again and rebuilds the session from its rows. Says whether the failed commit has happened after
     /// all (a sync may fail behind a write that arrived: measured).
     pub(crate) fn reopen(&mut self, wall_ms: i64, seed: u64) -> Result<(Engine, bool), OpenError> {
         let options = Arc::clone(&self.options);
         let store = match self.store.take() {
             Some(store) => store.reopen()?,
-            None => Store::open(&store_options(&options, wall_ms))?,
+            None => Store::open_existing(&store_options(&options, wall_ms))?,
         };
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
@@ -436,11 +481,12 @@ impl Failed {
         (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
             (turns, commits, largest_turn, slowest_turn_us);
         engine.failures = commit_failures + self.failures;
+        engine.damage = self.damage;
         Ok((engine, happened))
     }
 }
 
-fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
+pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
     StoreOptions {
         path: &options.store,
         durability: options.durability,

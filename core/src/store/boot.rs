@@ -11,7 +11,7 @@ use crate::model::options::Durability;
 use crate::model::rows::Hot;
 
 /// So many numbers are skipped when commits may have been lost.
-const SKIP: u64 = 65_536;
+pub(super) const SKIP: u64 = 65_536;
 
 /// Names this boot; empty: the system does not say.
 fn boot_id() -> String {

@@ -48,6 +48,11 @@ impl Unlock {
 
 #[cfg(feature = "encryption")]
 impl Unlock {
+    /// Whether the store is to be opened with a key.
+    pub(super) fn has_key(&self) -> bool {
+        self.provider.is_some()
+    }
+
     /// With a key from the app; None: the store is plain.
     pub fn new(provider: Option<KeyProvider>) -> Self {
         Self { provider }
@@ -102,6 +107,11 @@ fn set_key(connection: &Connection, pragma: &str, key: &StoreKey) -> Result<(), 
 
 #[cfg(not(feature = "encryption"))]
 impl Unlock {
+    #[allow(clippy::unused_self, reason = "the feature's other half has something to do")]
+    pub(super) fn has_key(&self) -> bool {
+        false
+    }
+
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the feature's other half has something to do")]
     pub(super) fn apply(&self, _: &Connection, _: &Path) -> Result<(), OpenError> {
         Ok(())

@@ -302,7 +302,7 @@ pub(super) fn read_consumer(connection: &Connection, name: &str) -> Result<Optio
     rows.next()?.map(read_row).transpose()
 }
 
-fn read_row(row: &Row<'_>) -> Result<ConsumerRow, StoreError> {
+pub(super) fn read_row(row: &Row<'_>) -> Result<ConsumerRow, StoreError> {
     let filters = serde_json::from_str(read_text(row, 1, "filters")?).map_err(|_| StoreError::corrupt("filters"))?;
     let skipped = match (row.get::<_, Option<i64>>(7)?, row.get::<_, Option<i64>>(8)?) {
         (Some(from), Some(through)) => Some(SkippedRow {

@@ -21,32 +21,51 @@ use crate::model::rows::Hot;
 /// number, and then what it repeats cannot be told from a new one (measured: doubled in 1 of 8 demos).
 const FIRST_SALT: u32 = 28_672;
 
-/// Makes the store under another name and renames it when it is whole: a kill in between leaves nothing half made.
+const FRESH: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Makes the store, under the app's key if there is one.
 pub(super) fn create(path: &Path, options: &StoreOptions<'_>, unlock: &Unlock) -> Result<(), OpenError> {
     check_sqlite(path)?;
+    put_in_place(path, |fresh| {
+        let connection =
+            Connection::open_with_flags(fresh, FRESH).map_err(|error| StoreError::from(error).at_open(path))?;
+        unlock.apply(&connection, path)?;
+        fill_with(connection, options).map_err(|error| error.at_open(path))
+    })
+}
+
+/// Makes a store under another name and renames it when it is whole: a kill in between leaves nothing half made.
+pub(super) fn put_in_place<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T, OpenError>) -> Result<T, OpenError> {
     let fresh = beside(path, "-new");
     let leftovers = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&fresh, suffix));
     let clear = || leftovers.iter().for_each(|file| drop(fs::remove_file(file)));
     clear();
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(&fresh, flags).map_err(|error| StoreError::from(error).at_open(path));
-    let unlocked = opened.and_then(|connection| unlock.apply(&connection, path).map(|()| connection));
-    let filled = unlocked.and_then(|connection| fill(connection, options).map_err(|error| error.at_open(path)));
-    let made = filled.and_then(|()| {
+    let made = make(&fresh).and_then(|made| {
         let system = |error: io::Error| unavailable(path, format!("it cannot be made: {error}"));
         fs::rename(&fresh, path).map_err(system)?;
-        // The name must survive a power cut too.
-        #[cfg(unix)]
-        if let Some(folder) = path.parent() {
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
-        }
-        Ok(())
+        sync_folder(path).map_err(system)?;
+        Ok(made)
     });
     clear();
     made
 }
 
-fn fill(mut connection: Connection, options: &StoreOptions<'_>) -> Result<(), StoreError> {
+/// Names of files must survive a power cut too.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// A new store at this path, not encrypted.
+pub(super) fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
+    fill_with(Connection::open_with_flags(path, FRESH)?, options)
+}
+
+fn fill_with(mut connection: Connection, options: &StoreOptions<'_>) -> Result<(), StoreError> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|_| StoreError::new(StoreErrorKind::Other, "the system has no randomness"))?;
     let (store_id, name) = random.split_at(16);

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct DriverLock(File);
 
-fn lock_path(store: &Path) -> PathBuf {
+pub(super) fn lock_path(store: &Path) -> PathBuf {
     beside(store, "-lock")
 }
 

@@ -9,10 +9,13 @@
 
 mod batch;
 mod boot;
+mod checkup;
 mod cipher;
 mod codec;
 mod consumers;
+mod copying;
 mod create;
+mod damage;
 mod error;
 mod gaps;
 mod idem;
@@ -31,6 +34,7 @@ pub mod reader;
 mod restored;
 mod retained;
 mod retention;
+mod salvage;
 mod session_row;
 mod space;
 mod topics;
@@ -41,10 +45,12 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use checkup::{Checkup, Finding, Sizes, repair};
 pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
+pub use damage::{SetAside, settle_damage};
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "internals")]
 pub use gaps::MAX_GAPS;
@@ -59,6 +65,7 @@ pub use open::StoreOptions;
 pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
+pub use salvage::Saved;
 pub use space::Room;
 pub use waiting::Need;
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Store;
@@ -12,6 +13,7 @@ use super::boot::settle_boot;
 use super::cipher::Unlock;
 use super::consumers::Consumers;
 use super::create::create;
+use super::damage::{finish, is_emptied, lost_database};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
 use super::lock::DriverLock;
@@ -70,13 +72,37 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then nothing was changed.
     pub fn open(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_or_make(options, true)
+    }
+
+    /// Like `open`, but never makes a store: one that has vanished while it was driven must not be followed by an empty
+    /// one in silence.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then nothing was changed.
+    pub fn open_existing(options: &StoreOptions<'_>) -> Result<Self, OpenError> {
+        Self::open_or_make(options, false)
+    }
+
+    fn open_or_make(options: &StoreOptions<'_>, make: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
         let unlock = Unlock::of(options);
         inspect(&path, &unlock)?;
+        if is_emptied(&path) {
+            return Err(OpenError::StoreCorrupt { path, detail: "its file is empty".to_owned() });
+        }
         let lock = DriverLock::take(&path)?;
+        finish(&path, options)?;
         let space = Space::new(&path);
         // Only now nobody else can be making it.
         if is_new(&path)? {
+            if !make {
+                return Err(vanished(&path));
+            }
+            if lost_database(&path) {
+                let detail = "its file has vanished, but its log is there; put it back, or move the log away";
+                return Err(unavailable(&path, detail.to_owned()));
+            }
             lock.forget_mark()
                 .map_err(|error| unavailable(&path, format!("its lock file cannot be written: {error}")))?;
             create(&path, options, &unlock)?;
@@ -104,7 +130,7 @@ impl Store {
         let Self { connection, path, unlock, durability, lock, space, .. } = self;
         drop(connection);
         if is_new(&path)? {
-            return Err(unavailable(&path, "its file has vanished; put it back".to_owned()));
+            return Err(vanished(&path));
         }
         inspect(&path, &unlock)?;
         let connection = connect(&path, &unlock)?;
@@ -140,7 +166,10 @@ impl Store {
             let hot = counters(&connection, durability)?;
             let any_released = connection.prepare("SELECT 1 FROM released")?.exists([])?;
             let indexed = read_indexed(&connection)?;
-            Ok((hot, read_session(&connection)?, Consumers::load(&connection)?, any_released, indexed))
+            let session = read_session(&connection)?;
+            let consumers = Consumers::load(&connection)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            Ok((hot, session, consumers, any_released, indexed))
         };
         let (hot, session, consumers, any_released, indexed) = read().map_err(|error| error.at_open(&path))?;
         Ok(Self {
@@ -182,6 +211,10 @@ pub(super) fn unavailable(path: &Path, detail: String) -> OpenError {
     OpenError::StoreUnavailable { path: path.to_owned(), detail }
 }
 
+fn vanished(path: &Path) -> OpenError {
+    unavailable(path, "its file has vanished; put it back".to_owned())
+}
+
 pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
     OpenError::NotAStore { path: path.to_owned(), what: what.to_owned() }
 }
@@ -212,7 +245,7 @@ pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Refuses what is not ours or cannot be written, without touching it.
-fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
+pub(super) fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     if let Some(folder) = path.parent()
         && fs::metadata(folder).is_ok_and(|found| found.permissions().readonly())
     {
@@ -252,15 +285,7 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     {
         return Err(error);
     }
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
-            b'\\' if cfg!(windows) => uri.push('/'),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
+    let uri = file_uri(path) + "?immutable=1";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(&uri, flags).map_err(|error| StoreError::from(error).at_open(path))?;
     unlock.apply(&connection, path)?;
@@ -278,6 +303,19 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
+}
+
+/// For SQLite's options behind it.
+pub(super) fn file_uri(path: &Path) -> String {
+    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
 }
 
 /// What `recognise` saw may be outdated, and without locks is not certain.
@@ -308,12 +346,14 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Opens the writing connection of an existing store and brings its schema up to date.
-fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Until it is known to be whole, a damaged file and its log stay as they are.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         match connection.is_readonly("main")? {
             true => Err(StoreError::new(StoreErrorKind::ReadOnly, "the file is read-only")),
             false => Ok(connection),

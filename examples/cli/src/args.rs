@@ -124,6 +124,11 @@ pub(crate) enum Command {
     /// Store and session at a glance (no connection is made)
     #[command(after_help = "Example:\n  homing status --json --store light.db")]
     Status(ReadArgs),
+    /// Integrity check, sizes, what befell the store, and how to mend it (no connection is made)
+    #[command(after_help = "Examples:\n  homing doctor --store light.db\n  homing doctor --json --store light.db\n  \
+        homing doctor --repair --store light.db\n\nEnds with 0 if all is well, with 1 if something is wrong. Only --repair \
+        changes anything.")]
+    Doctor(DoctorArgs),
     /// The last value of each topic, with its age (no connection is made)
     #[command(after_help = "Examples:\n  homing last --store panel.db\n  homing last 'home/+/temperature' --json")]
     Last(LastArgs),
@@ -308,6 +313,16 @@ pub(crate) struct PipeArgs {
 #[derive(Args)]
 pub(crate) struct ReadArgs {
     /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// Mend it: set a damaged file aside and save what can be read, count anew, give unused room back
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

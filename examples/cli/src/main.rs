@@ -9,6 +9,7 @@ mod config;
 mod consume;
 mod copied;
 mod demo;
+mod doctor;
 mod exit;
 mod generate;
 mod lines;
@@ -80,6 +81,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             Some(OutboxCommand::Discard { json }) => copied::discard(&common, json || args.read.json).await,
         },
         Command::Inbox(args) => read::inbox(&common, &args),
+        Command::Doctor(args) => doctor::run(&common, &args),
         Command::Last(args) => offline::last(&common, &args),
         Command::History(args) => offline::history(&common, &args),
         Command::Gaps(args) => offline::gaps(&common, &args),

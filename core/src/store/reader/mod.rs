@@ -3,6 +3,7 @@
 
 mod gaps;
 mod history;
+mod incidents;
 mod last;
 mod pages;
 mod status;
@@ -41,6 +42,8 @@ const DEADLINE: Duration = Duration::from_millis(50);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub use history::{HistoryPage, HistoryQuery};
+pub use incidents::Incident;
+pub(in crate::store) use incidents::read_incidents;
 pub use last::{LastPage, LastValue};
 
 /// How much one call has read.
