@@ -146,7 +146,7 @@ fn what_is_wrong_is_refused() {
     for absent in [["pub", "a", "x", "--lane", "k"], ["status", "a", "x", "--proxy", "p"]] {
         assert_eq!(kind(&absent), ErrorKind::UnknownArgument, "{absent:?}");
     }
-    for absent in ["doctor", "watch"] {
+    for absent in ["watch", "shell"] {
         assert_eq!(kind(&[absent]), ErrorKind::InvalidSubcommand, "{absent}");
     }
     assert_eq!(kind(&["sync", "--deadline", "soon"]), ErrorKind::ValueValidation);
