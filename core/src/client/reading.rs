@@ -106,6 +106,14 @@ impl Reading {
         self.hand_in(Job::Unpark).await;
     }
 
+    /// The next read opens the store again: with another key.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn open_again(&self) {
+        let (closed, _) = oneshot::channel();
+        // A thread that has ended holds no connection.
+        let _ = self.jobs.send(Job::Park(closed)).and_then(|()| self.jobs.send(Job::Unpark));
+    }
+
     /// Without blocking the thread it is called on, however many pages are asked for.
     async fn hand_in(&self, mut job: Job) -> bool {
         loop {

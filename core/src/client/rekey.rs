@@ -41,7 +41,10 @@ impl Homing {
         }
         self.ask(Error::Closed, |answer| Command::Rekey { key, answer }).await?;
         // The reading thread's connection has the old key.
-        self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let reading = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reading.clone();
+        if let Some(reading) = reading {
+            reading.open_again();
+        }
         Ok(())
     }
 }

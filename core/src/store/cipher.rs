@@ -97,7 +97,7 @@ impl super::Store {
     pub fn rekey(&mut self, key: &StoreKey) -> Result<(), StoreError> {
         self.check()?;
         // Into the file at once: until then the file itself is under the old key, and only its log under the new one.
-        let done = set_key(&self.connection, "rekey", key).and_then(|()| self.maintain(true));
+        let done = set_key(&self.connection, "rekey", key).and_then(|()| self.maintain(true).map(drop));
         self.note(done)
     }
 }
