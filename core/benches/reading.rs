@@ -26,6 +26,7 @@ fn open(path: &Path) -> Store {
         client_id: None,
         first_consumer: "default",
         first_consumer_filters: &[],
+        device_token: None,
         wall_ms: 0,
     })
     .unwrap()
@@ -140,7 +141,8 @@ fn main() {
     show(
         "last: a page of 500 of home/#",
         times(200, |_| {
-            assert_eq!(reader.last(Some(&filter("home/#")), None, 500).unwrap().values.len(), 500.min(count));
+            let page = reader.last(Some(&filter("home/#")), None, 500).unwrap();
+            assert!(page.values.len() == 500.min(count) || page.next.is_some());
         }),
     );
     for (what, max) in [("history of one topic: a page of 100", 100), ("history of one topic: a page of 500", 500)] {

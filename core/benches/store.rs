@@ -23,6 +23,7 @@ fn open(path: &Path, durability: Durability) -> Store {
         client_id: None,
         first_consumer: "default",
         first_consumer_filters: &[],
+        device_token: None,
         wall_ms: 0,
     })
     .unwrap()

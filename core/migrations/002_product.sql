@@ -1,11 +1,13 @@
 -- Schema version 2: an outbox with policies, reading without a connection, restored and damaged files.
 
 -- device_token: what the app said this device is called when the store was last driven; another one means a copy.
--- held: the outbox waits for the app's word (a restored store).
+-- held: the outbox waits for the app's word (a restored store). copied_through_*: what came with the copy, by lane.
 -- suspect_id, strikes: the message that seems to close every link, and how many links it has closed.
 -- indexed_through: inbox rows up to here stand in inbox_by_topic and in topic.last_*.
 ALTER TABLE session ADD COLUMN device_token BLOB;
 ALTER TABLE session ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN copied_through_0 INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN copied_through_1 INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN suspect_id INTEGER;
 ALTER TABLE session ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN indexed_through INTEGER NOT NULL DEFAULT 0;

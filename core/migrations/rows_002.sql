@@ -2,7 +2,7 @@
 INSERT INTO hot VALUES (1, 9, 4, 2, 3, 60, 1000, 1000, 1000, 6, 4, 1, 2, 40, 1, 0, 1, 0, 0, 1, 11);
 INSERT INTO session VALUES (1, x'000102030405060708090a0b0c0d0e0f', 'kitchen', 0, 'mqtt://host:1883', 5, 1, 1, 77,
   604800, 1, 900, 0, 0, '', 1,
-  x'0102', 0, NULL, 0, 2);
+  x'0102', 0, 0, 0, NULL, 0, 2);
 INSERT INTO outbox VALUES (3, 'home/hall', x'6f6e', NULL, 2, NULL, NULL, NULL);
 INSERT INTO outbox VALUES (5, 'home/hall', x'6f6666', x'0000010a746578742f706c61696e000001016101620000', 13, 5000, 'light', NULL);
 INSERT INTO parked VALUES (4, 'home/hall', x'6f6e', NULL, 34, NULL, NULL, 155, 970);

@@ -141,7 +141,7 @@ CREATE TABLE session (
   unproven          INTEGER NOT NULL,
   boot_id           TEXT    NOT NULL,
   clean             INTEGER NOT NULL
-, device_token BLOB, held INTEGER NOT NULL DEFAULT 0, suspect_id INTEGER, strikes INTEGER NOT NULL DEFAULT 0, indexed_through INTEGER NOT NULL DEFAULT 0) STRICT;
+, device_token BLOB, held INTEGER NOT NULL DEFAULT 0, copied_through_0 INTEGER NOT NULL DEFAULT 0, copied_through_1 INTEGER NOT NULL DEFAULT 0, suspect_id INTEGER, strikes INTEGER NOT NULL DEFAULT 0, indexed_through INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE skipped_pid (
   pid               INTEGER PRIMARY KEY

@@ -77,7 +77,8 @@
 //! * [`Homing::fate`] and [`Homing::settled`] for one message, [`Homing::flush`] for all so far.
 //! * [`Homing::state`] for the connection: conflated, only the newest counts.
 //! * [`Homing::events`] for everything that happens: bounded, and a slow reader is told how many it missed.
-//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store.
+//! * [`Homing::metrics`] for counters, [`Homing::reader`] for what stands in the store: the last value
+//!   of each topic ([`Reader::last`]), history ([`Reader::history`]), gaps.
 //!
 //! # What is not there
 //!
@@ -105,18 +106,22 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
-pub use model::error::{Error, OpenError, PublishError};
+pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
+#[cfg(feature = "encryption")]
+pub use model::key::{KeyError, KeyProvider, StoreKey};
+pub use model::life::{Network, Resumed, SyncReport};
 pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
 pub use model::options::{
-    Credentials, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
+    Credentials, DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version,
+    Will,
 };
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
@@ -131,5 +136,5 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, message, options, reason, rows, topic, writes};
+    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
 }

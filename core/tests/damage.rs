@@ -392,6 +392,9 @@ fn a_log_without_its_database_and_a_vanished_file_are_errors() {
         first_consumer: "default",
         first_consumer_filters: &[],
         wall_ms: 1_000,
+        device_token: None,
+        #[cfg(feature = "encryption")]
+        key: None,
     });
     assert!(matches!(existing, Err(OpenError::StoreUnavailable { .. })));
     assert!(!path.exists(), "no new store in its place");

@@ -181,6 +181,7 @@ fn a_store_belongs_to_one_client_id() {
             client_id,
             first_consumer: "app",
             first_consumer_filters: &[],
+            device_token: None,
             wall_ms: 0,
         })
     };

@@ -132,6 +132,12 @@ impl Publisher {
         self.input.as_mut().expect("not finished").write_all(text.as_bytes()).expect("write to mosquitto_pub");
     }
 
+    /// The same, each with so many digits: a number with zeros before it is still that number.
+    pub fn wide_numbers(&mut self, numbers: impl IntoIterator<Item = u64>, digits: usize) {
+        let text: String = numbers.into_iter().map(|number| format!("{number:0>digits$}\n")).collect();
+        self.input.as_mut().expect("not finished").write_all(text.as_bytes()).expect("write to mosquitto_pub");
+    }
+
     /// Returns when the broker has acknowledged everything.
     pub fn finish(mut self) {
         drop(self.input.take());

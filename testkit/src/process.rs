@@ -40,6 +40,12 @@ impl Homing {
         self.command(arguments).stdin(Stdio::null()).output().expect("homing starts")
     }
 
+    /// The same, with a file as its stdin.
+    pub fn run_with<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, stdin: &Path) -> Output {
+        let stdin = std::fs::File::open(stdin).expect("the file for stdin");
+        self.command(arguments).stdin(stdin).output().expect("homing starts")
+    }
+
     /// Runs a command that must succeed and print one JSON object a line.
     pub fn json<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Vec<Value> {
         let mut values = Vec::new();

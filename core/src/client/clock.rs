@@ -1,14 +1,19 @@
 //! Time as a turn sees it: one that counts through sleep, the wall's, and the store's.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::session::effect::Now;
+
+/// A clock that stands still in sleep may lag so far behind one that does not before the machine counts as having slept.
+const SLEPT_MS: i64 = 5_000;
 
 /// Reads the system's clocks. The store clock goes on from where the last commit left it.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    start: std::time::Instant,
+    /// Stands still in sleep, but on Windows.
+    start: Instant,
+    /// How far the clock that counts through sleep is ahead of it.
+    ahead_ms: i64,
     mono0_ms: i64,
     store0_ms: i64,
 }
@@ -17,13 +22,9 @@ impl Clock {
     /// `stored`: store clock and wall clock of the last commit, if there was one. The store clock takes over the wall's
     /// step since then, but never backwards and at most `longest_ms`: a wrong wall clock must not age the whole store.
     pub(crate) fn new(stored: Option<(i64, i64)>, longest_ms: i64) -> Self {
-        let mut clock = Self {
-            #[cfg(not(any(target_os = "linux", target_os = "android")))]
-            start: std::time::Instant::now(),
-            mono0_ms: 0,
-            store0_ms: 0,
-        };
+        let mut clock = Self { start: Instant::now(), ahead_ms: 0, mono0_ms: 0, store0_ms: 0 };
         clock.mono0_ms = clock.mono_ms();
+        clock.ahead_ms = clock.mono_ms() - clock.uptime_ms();
         let wall = wall_ms();
         clock.store0_ms = match stored {
             Some((store_ms, wall_then)) => store_ms.saturating_add((wall - wall_then).clamp(0, longest_ms)),
@@ -38,16 +39,40 @@ impl Clock {
         Now { mono_ms, wall_ms: wall_ms(), store_ms: self.store0_ms + (mono_ms - self.mono0_ms) }
     }
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    /// Another process has driven the store meanwhile: its clock never goes back.
+    pub(crate) fn at_least(&mut self, store_ms: i64) {
+        self.store0_ms += (store_ms - self.now().store_ms).max(0);
+    }
+
+    /// Whether the machine has slept for more than 5 s since this was last asked. On Windows there is one clock only, which
+    /// counts through sleep: there the keep alive notices.
+    pub(crate) fn has_slept(&mut self) -> bool {
+        let ahead_ms = self.mono_ms() - self.uptime_ms();
+        let slept = ahead_ms - self.ahead_ms > SLEPT_MS;
+        if slept || ahead_ms < self.ahead_ms {
+            self.ahead_ms = ahead_ms;
+        }
+        slept
+    }
+
+    fn uptime_ms(&self) -> i64 {
+        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     fn mono_ms(&self) -> i64 {
-        // CLOCK_BOOTTIME: a keep alive must not stand still while the phone sleeps.
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        // A keep alive must not stand still while the phone sleeps. Apple's CLOCK_MONOTONIC counts on in sleep.
+        #[cfg(target_vendor = "apple")]
+        const THROUGH_SLEEP: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        #[cfg(not(target_vendor = "apple"))]
+        const THROUGH_SLEEP: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+        let time = rustix::time::clock_gettime(THROUGH_SLEEP);
         time.tv_sec * 1000 + time.tv_nsec / 1_000_000
     }
 
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
     fn mono_ms(&self) -> i64 {
-        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+        self.uptime_ms()
     }
 }
 

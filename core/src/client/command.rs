@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::consumer::ConsumerSpec;
-use crate::model::error::{Error, PublishError};
+use super::copied::HeldCommand;
+use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::Fate;
+use crate::model::life::{Resumed, SyncReport};
 use crate::model::message::Subscription;
 use crate::model::rows::OutboxRow;
 use crate::model::topic::TopicFilter;
@@ -34,6 +36,9 @@ pub enum Cancel {
     /// It had come to its end before.
     Settled(Fate),
 }
+
+/// An answer without a value.
+pub(crate) type Done = Answer<Result<(), Error>>;
 
 /// One request.
 #[derive(Debug)]
@@ -95,12 +100,30 @@ pub(crate) enum Command {
         through: bool,
         answer: Answer<Result<(), Error>>,
     },
+    Held(HeldCommand),
+    #[cfg(feature = "encryption")]
+    Rekey {
+        key: crate::model::key::StoreKey,
+        answer: Answer<Result<(), Error>>,
+    },
     Connect {
         answer: Answer<Result<(), Error>>,
     },
     Disconnect {
         with_will: bool,
         answer: Answer<Result<(), Error>>,
+    },
+    Sync {
+        deadline: Duration,
+        answer: Answer<Result<SyncReport, Error>>,
+    },
+    /// Disconnects and closes the store; the driver waits for `Resume`.
+    Pause {
+        deadline: Duration,
+        answer: Answer<Result<(), Error>>,
+    },
+    Resume {
+        answer: Answer<Result<Resumed, OpenError>>,
     },
     /// Disconnects, closes the store, ends the driver.
     Close {
@@ -120,6 +143,7 @@ pub(crate) enum Reply {
     Number(Answer<Result<u64, Error>>, u64),
     Flushed(Answer<Result<bool, Error>>, bool),
     Done(Answer<Result<(), Error>>),
+    Synced(Answer<Result<SyncReport, Error>>, SyncReport),
 }
 
 impl Reply {
@@ -134,6 +158,7 @@ impl Reply {
             Self::Number(answer, number) => drop(answer.send(Ok(number))),
             Self::Flushed(answer, all) => drop(answer.send(Ok(all))),
             Self::Done(answer) => drop(answer.send(Ok(()))),
+            Self::Synced(answer, report) => drop(answer.send(Ok(report))),
         }
     }
 
@@ -147,6 +172,7 @@ impl Reply {
             Self::Number(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Flushed(answer, _) => drop(answer.send(Err(other.clone()))),
             Self::Done(answer) => drop(answer.send(Err(other.clone()))),
+            Self::Synced(answer, _) => drop(answer.send(Err(other.clone()))),
         }
     }
 }

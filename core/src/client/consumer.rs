@@ -87,12 +87,15 @@ pub struct Consumer {
     pub(super) given: u64,
     pub(super) reading: Reading,
     pub(super) last_seq: watch::Receiver<u64>,
+    pub(super) paused: watch::Receiver<bool>,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
 impl Consumer {
     /// Up to `max` messages after those already given by this handle; waits until there is at least one. A call gives
     /// at most 500 messages and about 4 MiB.
+    ///
+    /// While the client is paused it waits, and goes on once it is resumed.
     ///
     /// Cancel-safe: a dropped call has taken nothing. A kill changes nothing: what is not done comes again.
     ///
@@ -103,7 +106,12 @@ impl Consumer {
             let last = *self.last_seq.borrow_and_update();
             if last > self.given {
                 let (name, after) = (self.name.clone(), self.given);
-                let (messages, through) = self.reading.ask(move |reader| reader.page(&name, after, max.get())).await?;
+                let page = self.reading.ask(move |reader| reader.page(&name, after, max.get())).await;
+                if page == Err(Error::Paused) {
+                    self.paused.wait_for(|paused| !paused).await.map_err(|_| Error::Closed)?;
+                    continue;
+                }
+                let (messages, through) = page?;
                 let moved = through > self.given;
                 self.given = self.given.max(through);
                 if !messages.is_empty() {

@@ -1,21 +1,25 @@
 //! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::command::{Answer, Command, Reply};
+use super::command::{Answer, Command, Done, Reply};
 use super::fanout::Fanout;
+use super::mailbox::LOOK_EVERY_MS;
+use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
+use super::wake::Wake;
 use crate::link::{Link, LinkError, tcp};
 use crate::model::error::Error;
 use crate::model::event::Why;
+use crate::model::life::Network;
 use crate::model::options::Options;
 use crate::session::effect::Input;
 use crate::wire::{Decoder, encode};
@@ -31,6 +35,8 @@ const STOP_READING: usize = 1 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// The longest wait between two looks at a clock that counts through sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Nothing to do for so long: what can wait is done.
 const IDLE: Duration = Duration::from_millis(500);
 /// The pause between two steps of it.
@@ -49,9 +55,11 @@ pub(super) enum Slot {
 
 /// Everything the thread owns.
 pub(crate) struct Driver {
+    /// Dropped before the engine and its lock: the next driver's socket has the same name.
+    wake: Option<Wake>,
     pub(super) engine: Option<Engine>,
     options: Arc<Options>,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) fanout: Fanout,
     pub(super) slot: Slot,
@@ -64,6 +72,11 @@ pub(crate) struct Driver {
     /// Bytes read, written and ignored on links that are gone.
     counted: (u64, u64, u64),
     pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
+    /// Until when the goodbye before a pause may take, and whether the client is to be connected after it.
+    pub(super) pausing: Option<(Instant, Done, bool)>,
+    pub(super) network: watch::Receiver<Option<Network>>,
+    known_network: Option<Network>,
+    pub(super) reading: Arc<Mutex<ReadingSlot>>,
 }
 
 impl Driver {
@@ -73,6 +86,8 @@ impl Driver {
         clock: Clock,
         commands: mpsc::Receiver<Command>,
         fanout: Fanout,
+        network: watch::Receiver<Option<Network>>,
+        reading: Arc<Mutex<ReadingSlot>>,
     ) -> Self {
         Self {
             engine: Some(engine),
@@ -88,11 +103,17 @@ impl Driver {
             more: false,
             counted: (0, 0, 0),
             closing: None,
+            pausing: None,
+            network,
+            known_network: None,
+            reading,
+            wake: None,
         }
     }
 
     /// Runs until the client is closed or every handle is dropped. A failed store is opened again, for ever, with pauses.
     pub(crate) async fn run(mut self) {
+        self.listen();
         loop {
             if !self.inputs.is_empty() && !self.turn().await {
                 return;
@@ -112,14 +133,25 @@ impl Driver {
         let now = self.clock.now();
         let mut deadline =
             engine.timeout(now).map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
-        if let Some((at, _)) = &self.closing {
+        let goodbyes = [self.closing.as_ref().map(|(at, _)| at), self.pausing.as_ref().map(|(at, ..)| at)];
+        for at in goodbyes.into_iter().flatten() {
             let left = at.saturating_duration_since(Instant::now());
             deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
         }
         // The timer wheel has a resolution of a millisecond: one more, or the turn comes just before its time.
+        // Timers stand still while the machine sleeps: none may be so long that what is due is forgotten for long.
         let mut sleep = std::pin::pin!(tokio::time::sleep(
-            deadline.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(1))
+            deadline.map_or(Duration::from_secs(3600), |left| left.min(LONGEST_SLEEP) + Duration::from_millis(1))
         ));
+        let mut network = self.network.clone();
+        let mut hint = std::pin::pin!(async move {
+            // Without a handle left there are no hints; the end comes by the commands.
+            if network.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let (mut hinted, mut posted) = (false, false);
+        let wake = &self.wake;
         let pause = if self.behind { CATCH_UP } else { IDLE };
         let idle_at = self.busy.then(|| tokio::time::sleep(pause));
         let mut idle = std::pin::pin!(async {
@@ -139,6 +171,12 @@ impl Driver {
                 alive = count > 0;
                 ready = true;
                 inputs.extend(buffer.drain(..).map(TurnInput::Command));
+            }
+            if wake.as_ref().is_some_and(|wake| wake.poll(cx).is_ready()) {
+                (posted, ready) = (true, true);
+            }
+            if !hinted && hint.as_mut().poll(cx).is_ready() {
+                (hinted, ready) = (true, true);
             }
             match slot {
                 Slot::None => {}
@@ -186,13 +224,20 @@ impl Driver {
             if ready { Poll::Ready(alive) } else { Poll::Pending }
         })
         .await;
+        if posted {
+            engine.look_into_mailbox(self.clock.now().mono_ms);
+            self.inputs.push(TurnInput::Session(Input::Tick));
+        }
         if became_idle {
-            if let Err(error) = engine.maintain(true)
-                && leaves_doubt(&error)
-            {
-                return self.recover(error).await;
-            }
-            (self.busy, self.behind) = (engine.is_behind(), true);
+            let more = match engine.maintain(true) {
+                Ok(more) => more,
+                Err(error) if leaves_doubt(&error) => return self.recover(error).await,
+                Err(_) => false,
+            };
+            (self.busy, self.behind) = (more, true);
+        }
+        if hinted {
+            self.network_hint();
         }
         alive || !self.inputs.is_empty()
     }
@@ -238,6 +283,10 @@ impl Driver {
     /// Decide, commit, send, answer. False: the client is closed.
     async fn turn(&mut self) -> bool {
         let counted = self.counters();
+        self.refuse_while_pausing();
+        if self.clock.has_slept() {
+            self.inputs.insert(0, TurnInput::Session(Input::Woke));
+        }
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
         let credit = match &self.slot {
@@ -250,10 +299,14 @@ impl Driver {
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
             return self.recover(error).await;
         }
+        if self.wake.is_none() {
+            // Nobody can wake us.
+            engine.look_into_mailbox(now.mono_ms + LOOK_EVERY_MS);
+        }
         (self.busy, self.behind) = (true, false);
         self.send();
         let maintained = self.engine.as_mut().map_or(Ok(()), |engine| {
-            let maintained = engine.maintain(false);
+            let maintained = engine.maintain(false).map(drop);
             engine.took(start.elapsed());
             maintained
         });
@@ -269,7 +322,30 @@ impl Driver {
             self.finish();
             return false;
         }
+        if let Some((at, ..)) = &self.pausing
+            && (matches!(self.slot, Slot::None) || *at <= Instant::now())
+        {
+            return self.pause().await;
+        }
         true
+    }
+
+    /// From now on whoever leaves something can wake us.
+    pub(super) fn listen(&mut self) {
+        self.wake = self.engine.as_ref().and_then(|engine| Wake::bind(engine.wake_path()));
+    }
+
+    /// No longer.
+    pub(super) fn stop_listening(&mut self) {
+        self.wake = None;
+    }
+
+    /// What the platform says of the network now, against what it said before.
+    fn network_hint(&mut self) {
+        let Some(network) = self.network.borrow_and_update().clone() else { return };
+        let changed = self.known_network.as_ref().is_some_and(|known| known.id != network.id && network.online);
+        self.inputs.push(TurnInput::Session(Input::Network { online: network.online, changed }));
+        self.known_network = Some(network);
     }
 
     fn send(&mut self) {
@@ -324,6 +400,9 @@ impl Driver {
         if let Some((limit, answer)) = self.out.ending.take() {
             self.closing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer));
         }
+        if let Some((limit, answer, wanted)) = self.out.pausing.take() {
+            self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer, wanted));
+        }
         let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
         let hot = engine.session().hot();
         self.fanout.arrived(hot.next_seq - 1);
@@ -352,6 +431,8 @@ impl Driver {
     }
 
     fn finish(&mut self) {
+        // Before the lock is free: the next driver's socket has the same name.
+        self.stop_listening();
         let result = match self.engine.take() {
             Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
             None => Ok(()),

@@ -18,6 +18,7 @@ pub(crate) struct Fanout {
     events: broadcast::Sender<Event>,
     state: watch::Sender<State>,
     last_seq: watch::Sender<u64>,
+    paused: watch::Sender<bool>,
     metrics: Arc<Mutex<Metrics>>,
 }
 
@@ -27,6 +28,7 @@ pub(crate) struct Listeners {
     pub(crate) events: broadcast::WeakSender<Event>,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) last_seq: watch::Receiver<u64>,
+    pub(crate) paused: watch::Receiver<bool>,
     metrics: Arc<Mutex<Metrics>>,
 }
 
@@ -35,14 +37,26 @@ impl Fanout {
         let (events, _) = broadcast::channel(EVENTS);
         let (state, state_rx) = watch::channel(state);
         let (last_seq, last_seq_rx) = watch::channel(last_seq);
+        let (paused, paused_rx) = watch::channel(false);
         let metrics = Arc::new(Mutex::new(Metrics::default()));
         let listeners = Listeners {
             events: events.downgrade(),
             state: state_rx,
             last_seq: last_seq_rx,
+            paused: paused_rx,
             metrics: Arc::clone(&metrics),
         };
-        (Self { store, max_packet, events, state, last_seq, metrics }, listeners)
+        (Self { store, max_packet, events, state, last_seq, paused, metrics }, listeners)
+    }
+
+    /// Whose messages these are.
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// No file is open from now on, or they are again.
+    pub(crate) fn paused(&self, paused: bool) {
+        self.paused.send_replace(paused);
     }
 
     /// Messages up to here are committed.

@@ -4,18 +4,27 @@ mod check;
 mod clock;
 mod command;
 mod consumer;
+mod copied;
 mod driver;
 mod fanout;
+mod life;
+mod mailbox;
 mod mend;
 mod outgoing;
+mod pausing;
 mod reading;
 mod recover;
+#[cfg(feature = "encryption")]
+mod rekey;
+mod room;
 mod serve;
+mod syncing;
 #[cfg(test)]
 mod tests;
 mod turn;
 mod upkeep;
 mod waiters;
+mod wake;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +37,14 @@ use command::{Answer, Command};
 pub use consumer::{Consumer, ConsumerSpec};
 use driver::Driver;
 use fanout::{Fanout, Listeners};
-use reading::Reading;
+pub use mailbox::Mailbox;
+use reading::{Reading, open_reader};
 use turn::Engine;
 
 use crate::model::consumer::Start;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, Fate, Metrics, State, Why};
+use crate::model::life::Network;
 use crate::model::message::{MessageId, Publish, StoreId, Subscription};
 use crate::model::options::Options;
 use crate::model::topic::TopicFilter;
@@ -63,7 +74,8 @@ pub struct Homing {
     listeners: Listeners,
     options: Arc<Options>,
     store: StoreId,
-    reading: Arc<Mutex<Option<Reading>>>,
+    reading: Arc<Mutex<reading::Slot>>,
+    network: Arc<watch::Sender<Option<Network>>>,
 }
 
 impl std::fmt::Debug for Homing {
@@ -83,15 +95,18 @@ impl Homing {
         let options = Arc::new(options);
         let (opened, open) = oneshot::channel();
         let unavailable = |detail: String| OpenError::StoreUnavailable { path: options.store.clone(), detail };
-        let theirs = Arc::clone(&options);
-        let spawned = std::thread::Builder::new().name("homing-driver".to_owned()).spawn(move || drive(theirs, opened));
+        let (theirs, reading) = (Arc::clone(&options), Arc::default());
+        let (network, hints) = watch::channel(None);
+        let outside = (hints, Arc::clone(&reading));
+        let spawned =
+            std::thread::Builder::new().name("homing-driver".to_owned()).spawn(move || drive(theirs, opened, outside));
         if let Err(error) = spawned {
             return Err(unavailable(format!("no thread could be started: {error}")));
         }
         let ended = || unavailable("the driver ended while it was opening the store".to_owned());
         let (commands, listeners, store) = open.await.map_err(|_| ended())??;
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Ok(Self { commands, room, listeners, options, store, reading: Arc::default() })
+        Ok(Self { commands, room, listeners, options, store, reading, network: Arc::new(network) })
     }
 
     /// The store's id.
@@ -247,17 +262,19 @@ impl Homing {
         let name = spec.name.clone();
         let given = self.ask(Error::Closed, |answer| Command::Consumer { spec, answer }).await?;
         let (store, last_seq, commands) = (self.store, self.listeners.last_seq.clone(), self.commands.clone());
-        Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, commands })
+        let paused = self.listeners.paused.clone();
+        Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, paused, commands })
     }
 
     fn reading(&self) -> Result<Reading, Error> {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reading {
+        let mut slot = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        match &slot.reading {
             Some(reading) => Ok(reading.clone()),
+            None if slot.parked => Err(Error::Paused),
             None => {
-                let started = Reading::start(self.options.store.clone());
+                let started = Reading::start(Arc::clone(&self.options));
                 let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
-                Ok(reading.insert(started).clone())
+                Ok(slot.reading.insert(started).clone())
             }
         }
     }
@@ -312,19 +329,26 @@ impl Homing {
         self.listeners.metrics()
     }
 
-    /// Reads the same store with a connection of its own.
+    /// Reads the same store with a connection of its own. Drop it before [`Homing::pause`]: it holds a lock of SQLite's.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]; [`OpenError::StoreUnavailable`] while the client is paused.
     pub fn reader(&self) -> Result<Reader, OpenError> {
-        Reader::open(&self.options.store)
+        if *self.listeners.paused.borrow() {
+            let (path, detail) = (self.options.store.clone(), "the client is paused; call resume".to_owned());
+            return Err(OpenError::StoreUnavailable { path, detail });
+        }
+        open_reader(&self.options)
     }
 }
 
 type Opened = (mpsc::Sender<Command>, Listeners, StoreId);
 
+/// Hints of the platform, and the thread that reads.
+type Outside = (watch::Receiver<Option<Network>>, Arc<Mutex<reading::Slot>>);
+
 /// The driver's thread.
-fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError>>) {
+fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError>>, (network, reading): Outside) {
     let seed = fastrand::u64(..);
     let engine = match Engine::open(Arc::clone(&options), clock::wall_ms(), seed) {
         Ok(engine) => engine,
@@ -346,7 +370,7 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (fanout, listeners) = Fanout::new(store, State::Offline(Why::Asked), hot.next_seq - 1, options.max_packet);
     if opened.send(Ok((commands, listeners, store))).is_ok() {
-        runtime.block_on(Driver::new(engine, options, clock, queue, fanout).run());
+        runtime.block_on(Driver::new(engine, options, clock, queue, fanout, network, reading).run());
     }
 }
 

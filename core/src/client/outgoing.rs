@@ -63,6 +63,9 @@ impl Engine {
         {
             return Ok(Err(PublishError::Offline));
         }
+        if let Err(why) = self.take_room(new()) {
+            return Ok(Err(PublishError::StorageFull { why }));
+        }
         let stored = || new().filter(|message| !self.is_dropped_offline(&message.row));
         let coming =
             Need { messages: stored().count() as u64, bytes: stored().map(|message| message.row.size()).sum() };

@@ -1,14 +1,39 @@
-//! A thread with a read-only connection of its own, so that reading a page never delays a turn.
+//! A thread with a read-only connection of its own, so that reading a page never delays a turn. While the client is paused
+//! the connection is closed.
 
-use std::path::PathBuf;
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::model::error::{Error, OpenError};
+use crate::model::options::Options;
 use crate::store::reader::Reader;
 
-type Job = Box<dyn FnOnce(&Reader) + Send>;
+type Read = Box<dyn FnOnce(Result<&Reader, Error>) + Send>;
+
+enum Job {
+    Read(Read),
+    /// Close the connection; says when it is closed.
+    Park(oneshot::Sender<()>),
+    Unpark,
+}
+
+/// The thread that client and driver share, once it is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(super) reading: Option<Reading>,
+    /// None may be started.
+    pub(super) parked: bool,
+}
+
+/// A connection of its own, with the key of an encrypted store.
+pub(super) fn open_reader(options: &Options) -> Result<Reader, OpenError> {
+    #[cfg(feature = "encryption")]
+    return Reader::unlocked(&options.store, &crate::store::Unlock::new(options.key.clone()));
+    #[cfg(not(feature = "encryption"))]
+    Reader::open(&options.store)
+}
 
 /// Hands jobs to the reading thread; it ends with the last clone.
 #[derive(Debug, Clone)]
@@ -17,14 +42,34 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Opens the store for reading and starts the thread.
-    pub(crate) fn start(store: PathBuf) -> Result<Self, OpenError> {
-        let reader = Reader::open(&store)?;
+    /// Starts the thread.
+    pub(crate) fn start(options: Arc<Options>) -> Result<Self, OpenError> {
+        let reader = open_reader(&options)?;
+        let store = options.store.clone();
         // A job is a page: a caller has at most one on its way, and few callers read at a time.
         let (jobs, queue) = std_mpsc::sync_channel::<Job>(64);
         let spawned = std::thread::Builder::new().name("homing-reader".to_owned()).spawn(move || {
+            let (mut reader, mut parked) = (Some(reader), false);
             while let Ok(job) = queue.recv() {
-                job(&reader);
+                match job {
+                    Job::Read(read) if parked => read(Err(Error::Paused)),
+                    Job::Read(read) => {
+                        let opened = match reader.take() {
+                            Some(reader) => Ok(reader),
+                            None => open_reader(&options).map_err(|error| Error::Storage { detail: error.to_string() }),
+                        };
+                        match opened {
+                            Ok(opened) => read(Ok(reader.insert(opened))),
+                            Err(error) => read(Err(error)),
+                        }
+                    }
+                    Job::Park(closed) => {
+                        (reader, parked) = (None, true);
+                        // Whoever asked may have given up waiting.
+                        let _ = closed.send(());
+                    }
+                    Job::Unpark => parked = false,
+                }
             }
         });
         match spawned {
@@ -42,8 +87,34 @@ impl Reading {
     ) -> Result<T, Error> {
         let (answer, reply) = oneshot::channel();
         // A caller that has given up does not want the page any more.
-        let job: Job = Box::new(move |reader| drop(answer.send(read(reader))));
-        self.jobs.send(job).map_err(|_| Error::Closed)?;
+        let read: Read = Box::new(move |reader| drop(answer.send(reader.and_then(read))));
+        self.jobs.send(Job::Read(read)).map_err(|_| Error::Closed)?;
         reply.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Closes the connection; reads get `Paused` until `unpark`.
+    pub(crate) async fn park(&self) {
+        let (closed, done) = oneshot::channel();
+        if self.hand_in(Job::Park(closed)).await {
+            // The thread ends only with the last sender.
+            drop(done.await);
+        }
+    }
+
+    /// Reads open the store again.
+    pub(crate) async fn unpark(&self) {
+        self.hand_in(Job::Unpark).await;
+    }
+
+    /// Without blocking the thread it is called on, however many pages are asked for.
+    async fn hand_in(&self, mut job: Job) -> bool {
+        loop {
+            match self.jobs.try_send(job) {
+                Ok(()) => return true,
+                Err(std_mpsc::TrySendError::Full(back)) => job = back,
+                Err(std_mpsc::TrySendError::Disconnected(_)) => return false,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }

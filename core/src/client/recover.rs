@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::clock::wall_ms;
 use super::command::Reply;
 use super::driver::{Driver, Slot};
-use super::turn::{Engine, Failed, TurnInput, publish_error};
+use super::room::publish_error;
+use super::turn::{Engine, Failed, TurnInput};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, State, Why};
 use crate::session::effect::Input;
@@ -50,6 +51,7 @@ impl Driver {
                     damaged = corrupt(&again) && failed.count_damage() > 1;
                 }
             }
+            failed.give_up(self.clock.now().mono_ms, &other);
             // Nobody is left to wait while there is no store, and whoever wants to close may.
             while let Ok(command) = self.commands.try_recv() {
                 Engine::promise(command, &mut self.out);
@@ -64,6 +66,9 @@ impl Driver {
                 drop(answer.send(Err(other)));
                 return false;
             }
+            if let Some((_, answer, _)) = self.pausing.take() {
+                drop(answer.send(Err(other.clone())));
+            }
             if self.commands.is_closed() {
                 return false;
             }
@@ -72,7 +77,7 @@ impl Driver {
         }
         // A full disk fails every commit: a pause keeps the loop from running hot.
         tokio::time::sleep(pause).await;
-        let ending = self.out.ending.is_some() || self.closing.is_some();
+        let ending = self.out.ending.is_some() || self.closing.is_some() || self.pausing.is_some();
         self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }

@@ -1,9 +1,11 @@
 //! What the turn does for each command of the app.
 
 use super::command::{Cancel, Command, Reply};
+use super::syncing;
 use super::turn::{Engine, Outputs};
 use crate::model::error::Error;
 use crate::model::event::Fate;
+use crate::model::life::{Resumed, SyncReport};
 use crate::model::writes::Write;
 use crate::session::effect::{Input, Now};
 use crate::store::{StoreError, StoreErrorKind};
@@ -94,16 +96,29 @@ impl Engine {
                     Err(error) => return Err(error),
                 }
             }
+            Command::Held(command) => self.held(command, now, out)?,
+            Command::Sync { deadline, answer } => self.sync(deadline, answer, now)?,
+            Command::Pause { deadline, answer } => {
+                out.pausing = Some((deadline, answer, self.is_wanted_by_app()));
+                syncing::end_all(&mut self.syncs, &Error::Paused);
+                self.step(Input::Disconnect { with_will: false }, now)?;
+            }
+            Command::Resume { answer } => drop(answer.send(Ok(Resumed::default()))),
+            #[cfg(feature = "encryption")]
+            Command::Rekey { key, answer } => self.rekey(&key, answer, now, out)?,
             Command::Connect { answer } => {
+                self.overrule_syncs(true);
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
             }
             Command::Disconnect { with_will, answer } => {
+                self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will }, now)?;
                 out.replies.push(Reply::Done(answer));
             }
             Command::Close { deadline, answer } => {
                 out.ending = Some((deadline, answer));
+                self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
         }
@@ -119,12 +134,18 @@ impl Engine {
             Command::Cancel { answer, .. } => Reply::Cancelled(answer, Cancel::TooLate),
             Command::Unpark { answer, .. } | Command::Consumer { answer, .. } => Reply::Number(answer, 0),
             Command::Flush { answer, .. } => Reply::Flushed(answer, false),
+            Command::Held(command) => command.promise(),
+            #[cfg(feature = "encryption")]
+            Command::Rekey { answer, .. } => Reply::Done(answer),
             Command::Subscribe { answer, .. }
             | Command::Unsubscribe { answer, .. }
             | Command::RemoveConsumer { answer, .. }
             | Command::Done { answer, .. }
             | Command::Connect { answer }
             | Command::Disconnect { answer, .. } => Reply::Done(answer),
+            Command::Sync { answer, .. } => Reply::Synced(answer, SyncReport::default()),
+            Command::Pause { answer, .. } => Reply::Done(answer),
+            Command::Resume { answer } => return drop(answer.send(Ok(Resumed::default()))),
             Command::Close { deadline, answer } => {
                 out.ending = Some((deadline, answer));
                 return;

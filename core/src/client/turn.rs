@@ -4,17 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Answer, Command, Reply};
+use super::command::{Answer, Command, Done, Reply};
 use super::recover::store_damaged;
+use super::room::Intake;
+use super::syncing::{self, Sync};
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
-use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, SetAside, Store, StoreError, StoreErrorKind, StoreOptions, settle_damage};
+use crate::store::{Removed, SetAside, Store, StoreError, StoreOptions, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -46,6 +48,8 @@ pub(crate) struct Outputs {
     pub(crate) abort: bool,
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
+    /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
+    pub(crate) pausing: Option<(Duration, Done, bool)>,
 }
 
 /// Session and store, taken through turns.
@@ -55,8 +59,13 @@ pub(crate) struct Engine {
     pub(super) options: Arc<Options>,
     pub(super) fx: Effects,
     pub(super) waiters: Waiters,
+    pub(super) syncs: Vec<Sync>,
+    /// When to look into the mailbox; at first at once.
+    pub(super) mailbox_at: Option<i64>,
+    pub(super) mailbox_waits: bool,
     /// What is watched of the inbox.
     pub(super) inbox: InboxWatch,
+    pub(super) intake: Intake,
     connection: &'static str,
     retention_at: i64,
     report_at: i64,
@@ -93,13 +102,22 @@ impl Engine {
     fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        let mut fx = Effects::default();
+        if let Some(why) = store.restored() {
+            let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
+            fx.events.push(Event::Warning { code: "restored", text });
+        }
         Ok(Self {
             session,
             store,
             options,
-            fx: Effects::default(),
+            fx,
             waiters: Waiters::default(),
+            syncs: Vec::new(),
+            mailbox_at: Some(0),
+            mailbox_waits: false,
             inbox,
+            intake: Intake::default(),
             connection: "",
             retention_at: 0,
             report_at: 0,
@@ -137,8 +155,35 @@ impl Engine {
             damage: self.damage,
             store: Some(self.store),
             waiters: self.waiters,
+            syncs: self.syncs,
+            failures: 1,
+            intake: self.intake,
             options: self.options,
         }
+    }
+
+    /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
+    pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
+        self.connection = "disconnected";
+        let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
+        let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
+        let done = committed.and_then(|_| self.store.close());
+        let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
+        (
+            Failed {
+                turn,
+                metrics,
+                wanted,
+                store: None,
+                waiters,
+                syncs,
+                failures: 0,
+                intake,
+                damage: self.damage,
+                options,
+            },
+            done,
+        )
     }
 
     /// The session, for its timers and counters.
@@ -146,9 +191,22 @@ impl Engine {
         &self.session
     }
 
+    /// The socket on which others say that they have left something.
+    pub(crate) fn wake_path(&self) -> std::path::PathBuf {
+        self.store.wake_path()
+    }
+
     /// When the next turn is due at the latest, on `Now::mono_ms`.
     pub(crate) fn timeout(&self, now: Now) -> Option<i64> {
-        [self.session.timeout(now), self.waiters.deadline(), self.inbox.timeout()].into_iter().flatten().min()
+        let timeouts = [
+            self.session.timeout(now),
+            self.waiters.deadline(),
+            self.inbox.timeout(),
+            self.intake.timeout(),
+            self.sync_timeout(),
+            self.mailbox_at,
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     /// See [`Session::heard`].
@@ -185,6 +243,7 @@ impl Engine {
             ignored_bytes: self.bytes.2,
             outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
+            storage: self.intake.storage(),
             ..*self.session.metrics()
         }
     }
@@ -201,7 +260,7 @@ impl Engine {
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = None;
+        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
@@ -219,11 +278,13 @@ impl Engine {
             self.abandon(out);
             return Err(error);
         }
-        if let Err(error) = self.upkeep(now).and_then(|()| self.commit(now)) {
+        let done = self.take_mailbox(now).and_then(|()| self.end_syncs(now)).and_then(|()| self.upkeep(now));
+        if let Err(error) = done.and_then(|()| self.settle_room(now)).and_then(|()| self.commit(now)) {
             self.abandon(out);
             return Err(error);
         }
         self.waiters.settled(&self.fx.settled, now.mono_ms, &mut out.replies);
+        self.count_syncs(now, &mut out.replies);
         // Whoever waited for one of these had its answer when it was set aside.
         self.fx.settled.append(&mut self.fx.unparked);
         out.sends.append(&mut self.fx.sends);
@@ -241,14 +302,6 @@ impl Engine {
         out.sends.clear();
         out.events.clear();
         out.settled.clear();
-    }
-
-    /// Checkpoints, and what else can wait until there is nothing to do.
-    pub(crate) fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
-        if idle {
-            self.index_idle()?;
-        }
-        self.store.maintain(idle)
     }
 
     /// The last turn of all: counters and the word for readers.
@@ -307,16 +360,21 @@ impl Engine {
             // Room may have come by itself: after a restart, or with other options.
             self.step(Input::Room, now)?;
         }
-        self.index()?;
+        if !self.intake.is_short() {
+            self.index()?;
+        }
         self.watch_inbox(now)?;
-        let wanted = self.session.wants_room();
+        // What a reader keeps in the log, no deletion makes room for.
+        let wanted = (self.session.wants_room() || self.intake.is_refusing()) && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
         let longest_ms = i64::try_from(self.options.retention.as_millis()).unwrap_or(i64::MAX);
         let over = wanted.then_some(Removed { messages: RETENTION_ROWS as u64, bytes: 0 });
-        let removed = self.store.retain(now.wall_ms, longest_ms, over, RETENTION_ROWS)?;
-        let more = removed.messages as usize >= RETENTION_ROWS;
+        let rows = self.intake.retention_rows(RETENTION_ROWS);
+        let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;
+        let more = removed.messages as usize >= rows;
+        self.intake.go_on(more, now);
         self.retention_at = if more { now.mono_ms } else { now.mono_ms + RETENTION_EVERY_MS };
         let hot = self.session.hot_mut();
         hot.inbox_messages = hot.inbox_messages.saturating_sub(removed.messages);
@@ -345,6 +403,10 @@ impl Engine {
                     let (rows, complete) = self.store.load_parked(after, max_rows, max_bytes)?;
                     Loaded::Parked { rows, complete }
                 }
+                Load::Copied { through, max_rows } => {
+                    let (rows, complete) = self.store.copied(through, max_rows)?;
+                    Loaded::Copied { rows, complete }
+                }
                 Load::Released => Loaded::Released(self.store.released()?),
                 Load::Expired { sent_through, now_ms, max_rows } => {
                     let (rows, next_ms) = self.store.expired(sent_through, now_ms, max_rows)?;
@@ -367,10 +429,24 @@ pub(crate) struct Failed {
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
+    syncs: Vec<Sync>,
+    /// Commits that failed: one, or none if the store was only let go.
+    failures: u64,
+    intake: Intake,
     options: Arc<Options>,
 }
 
 impl Failed {
+    /// Those who catch up and whose time is over are told so.
+    pub(crate) fn give_up(&mut self, now_ms: i64, error: &Error) {
+        syncing::give_up(&mut self.syncs, now_ms, error);
+    }
+
+    /// The store's file, for words about it.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.options.store
+    }
+
     /// The file was found corrupt once more: how often by now.
     pub(super) fn count_damage(&mut self) -> u32 {
         self.damage += 1;
@@ -394,14 +470,17 @@ impl Failed {
         let happened = store.hot().turn > self.turn;
         let mut engine = Engine::with_store(options, store, seed)?;
         engine.waiters = std::mem::take(&mut self.waiters);
+        engine.intake = self.intake.reopened(engine.store.is_short());
         // What ended in the failed turn is told by the rows alone.
         let (store, hot) = (&mut engine.store, engine.session.hot());
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
+        engine.syncs = std::mem::take(&mut self.syncs);
+        engine.session.watch_drain(!engine.syncs.is_empty());
         engine.session.go_on(self.metrics, self.wanted);
         let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
         (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
             (turns, commits, largest_turn, slowest_turn_us);
-        engine.failures = commit_failures + 1;
+        engine.failures = commit_failures + self.failures;
         engine.damage = self.damage;
         Ok((engine, happened))
     }
@@ -414,14 +493,9 @@ pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_>
         client_id: options.client_id.as_ref(),
         first_consumer: &options.first_consumer,
         first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
+        device_token: options.device_token.as_ref(),
         wall_ms,
-    }
-}
-
-/// What an app is told of a commit that failed.
-pub(crate) fn publish_error(error: &StoreError) -> PublishError {
-    match error.kind {
-        StoreErrorKind::Full => PublishError::StorageFull,
-        _ => PublishError::Storage { detail: error.text.clone() },
     }
 }

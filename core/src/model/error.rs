@@ -50,6 +50,16 @@ pub enum OpenError {
         /// SQLite's words.
         detail: String,
     },
+    /// The file is not plain SQLite and cannot be read with the key, or the store is plain and a key was given. It was not
+    /// touched, and never is: a damaged file cannot be told from a wrong key.
+    #[cfg(feature = "encryption")]
+    #[error("WrongKey: {path} cannot be read: {problem}; the file was not touched")]
+    WrongKey {
+        /// The store's file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        problem: &'static str,
+    },
     /// The store belongs to another client identifier.
     #[error("ClientIdMismatch: the store's client id is {stored}, asked for was {asked}; use one store a client id")]
     ClientIdMismatch {
@@ -118,9 +128,12 @@ pub enum PublishError {
         /// messages or bytes.
         unit: &'static str,
     },
-    /// The disk is full.
-    #[error("no space left for the store; the message was not accepted")]
-    StorageFull,
+    /// There is no room on the disk. Nothing was stored; publish again later (P10).
+    #[error("no room for the store, the message was not accepted: {why}")]
+    StorageFull {
+        /// What takes it up.
+        why: NoRoom,
+    },
     /// The store could not commit.
     #[error("the store could not commit, the message was not accepted: {detail}")]
     Storage {
@@ -137,6 +150,28 @@ pub enum PublishError {
     /// The client has been closed.
     #[error("the client is closed")]
     Closed,
+    /// The client is paused.
+    #[error("the client is paused; call resume, or leave the message in a Mailbox")]
+    Paused,
+    /// The mailbox is at its limit: nobody has driven the store for long.
+    #[error("the mailbox is full: {limit} {unit}; messages leave it when the store is driven")]
+    MailboxFull {
+        /// The limit.
+        limit: u64,
+        /// messages or bytes.
+        unit: &'static str,
+    },
+}
+
+/// What keeps the store from taking anything in. What it holds already goes out and comes to its end all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The disk is full, but for what progress needs.
+    #[error("the disk is full; free some space")]
+    Disk,
+    /// Another process holds a read transaction open, so the write-ahead log has grown to its bound of 64 MiB.
+    #[error("a reader holds the write-ahead log at its bound of 64 MiB; end it, or let it finish its query")]
+    Reader,
 }
 
 /// Why something else failed.
@@ -197,6 +232,9 @@ pub enum Error {
     /// A wait was cancelled through its canceller.
     #[error("cancelled")]
     Cancelled,
+    /// The client is paused.
+    #[error("the client is paused; call resume")]
+    Paused,
 }
 
 fn join(filters: &[TopicFilter]) -> String {

@@ -82,6 +82,10 @@ pub enum Why {
     Asked,
     /// Neither options nor store name a broker.
     NoBroker,
+    /// The platform says that there is no network.
+    NoNetwork,
+    /// The platform says that the network has changed while an attempt was under way.
+    NetworkChanged,
 }
 
 impl std::fmt::Display for Why {
@@ -98,6 +102,8 @@ impl std::fmt::Display for Why {
             Self::InboxFull => f.write_str("inbox full"),
             Self::Asked => f.write_str("asked for"),
             Self::NoBroker => f.write_str("no broker is known; name one"),
+            Self::NoNetwork => f.write_str("no network"),
+            Self::NetworkChanged => f.write_str("the network has changed"),
         }
     }
 }
@@ -127,6 +133,8 @@ pub enum State {
     },
     /// Another client took the session over (0x8E); no attempt until `connect` is called.
     TakenOver,
+    /// `pause` was called: no socket and no file is open until `resume` is.
+    Paused,
 }
 
 /// Why messages may be missing.
@@ -290,6 +298,22 @@ pub struct Metrics {
     pub outbox_messages: u64,
     /// Messages in the inbox now.
     pub inbox_messages: u64,
+    /// Whether there is room for more.
+    pub storage: Storage,
+}
+
+/// Whether the store takes in what is published and received (P10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Storage {
+    /// It does.
+    #[default]
+    Ok,
+    /// The disk is full: `PublishError::StorageFull`, and acknowledgements are withheld.
+    Full,
+    /// The same, because a reader holds the write-ahead log at its bound.
+    Reader,
 }
 
 /// Depth of the outbox.
@@ -366,6 +390,10 @@ pub struct Status {
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Number of recorded gaps.
     pub gaps: u64,
+    /// Whether there is room for more, as the driver last wrote it.
+    pub storage: Storage,
+    /// The store is a copy that was put back, and its outbox waits for the app's word.
+    pub held: bool,
     /// Counters as the driver last wrote them, and when (Unix milliseconds).
     pub metrics: Option<(Metrics, i64)>,
 }

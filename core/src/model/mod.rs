@@ -5,6 +5,9 @@ pub mod broker_url;
 pub mod consumer;
 pub mod error;
 pub mod event;
+#[cfg(feature = "encryption")]
+pub mod key;
+pub mod life;
 pub mod message;
 pub mod options;
 pub mod reason;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
+use super::error::Error;
+#[cfg(feature = "encryption")]
+use super::key::KeyProvider;
 use super::message::Publish;
 use super::topic::{ClientId, TopicFilter};
 
@@ -132,11 +135,40 @@ pub struct Limit {
     pub bytes: u64,
 }
 
+/// Names one installation of the app: 1 to 64 bytes that the app makes at random once, and keeps where backups do not
+/// reach (see `docs/backup.md`). A store that was driven under another one is a copy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceToken(Vec<u8>);
+
+impl DeviceToken {
+    /// Checks the length.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an empty one, or one over 64 bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        match bytes.len() {
+            1..=64 => Ok(Self(bytes)),
+            other => Err(Error::Invalid { what: "device token", problem: format!("{other} bytes; 1 to 64 are taken") }),
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DeviceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceToken(redacted)")
+    }
+}
+
 /// Everything a client is opened with. Start from [`Options::new`] and set what differs.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm` and `-lock`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
@@ -189,6 +221,12 @@ pub struct Options {
     pub first_consumer: String,
     /// What it wants; empty (default): everything.
     pub first_consumer_filters: Vec<TopicFilter>,
+    /// The key of an encrypted store, asked for at each opening; default: none, the store is plain.
+    #[cfg(feature = "encryption")]
+    pub key: Option<KeyProvider>,
+    /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
+    /// has none yet takes it.
+    pub device_token: Option<DeviceToken>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -223,6 +261,9 @@ impl Options {
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
             first_consumer: "default".to_owned(),
             first_consumer_filters: Vec::new(),
+            #[cfg(feature = "encryption")]
+            key: None,
+            device_token: None,
             connect: true,
         }
     }

@@ -100,6 +100,20 @@ impl fmt::Debug for InboxRow {
     }
 }
 
+/// What a row of this size (see `OutboxRow::size`) takes on the disk at the most, in pages of the database: its own bytes,
+/// what is left empty beside it, its places in indexes.
+pub(crate) fn disk_cost(size: u64) -> u64 {
+    const PAGE: u64 = 4_096;
+    const EACH: u64 = 128;
+    match size {
+        0..=512 => size + size / 4 + EACH,
+        // So few rows share a page that much of it stays empty.
+        513..=3_900 => PAGE / (3_900 / size) + EACH,
+        // A chain of pages of its own, and a place in a page.
+        _ => (size / 4_000 + 2).saturating_mul(PAGE) + EACH,
+    }
+}
+
 /// Bytes of properties counted against a queue's limit.
 pub(crate) fn props_size(props: &Properties) -> usize {
     let user: usize = props.user.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -223,6 +237,23 @@ pub struct SessionRow {
     pub strikes: u32,
     /// A link began while the broker's receipt of PUBCOMPs was in doubt, and no PINGRESP has come since: it may fall back.
     pub unproven: bool,
+    /// The store is a copy that was put back: its outbox waits for the app's word.
+    pub held: bool,
+    /// Messages up to here, by lane, came with a copy: the original may have sent them.
+    pub copied_through: [u64; 2],
+}
+
+impl SessionRow {
+    /// Whether a message came with a copy.
+    pub fn is_copied(&self, id: u64) -> bool {
+        is_copied(self.copied_through, id)
+    }
+}
+
+/// Whether the original of a copied store gave this id.
+pub(crate) fn is_copied(copied_through: [u64; 2], id: u64) -> bool {
+    let (lane, ord) = split_id(id);
+    copied_through.get(lane).is_some_and(|through| ord <= *through)
 }
 
 /// The counters of a lane.

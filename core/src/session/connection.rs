@@ -15,6 +15,11 @@ const STABLE_MS: i64 = 60_000;
 const SHORT_LIFE_MS: i64 = 10_000;
 const SHORT_LIVES: u32 = 5;
 
+/// How long the answer to the PINGREQ after sleep or a change of network may take.
+pub const CHECK_LIMIT_MS: i64 = 3_000;
+/// The shortest time between two attempts, or two checks, that hints of the platform ask for.
+pub const HINT_DISTANCE_MS: i64 = 1_000;
+
 /// What the coming CONNECT is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -60,6 +65,12 @@ pub struct Up {
     /// We answered a PUBREC that we did not know.
     pub answered_unknown: bool,
     stable: bool,
+    /// When to find out whether the link lives.
+    check_at: Option<i64>,
+    /// The last time it was asked.
+    checked_at: Option<i64>,
+    /// Asked, and not answered: when to give up.
+    check_until: Option<i64>,
 }
 
 impl Up {
@@ -101,6 +112,29 @@ pub struct Connection {
     last_out: i64,
     short_lives: u32,
     dances: u32,
+    /// The platform says that there is no network.
+    offline: bool,
+    /// When the last attempt began.
+    begun_at: Option<i64>,
+    /// The broker refused us: no hint makes us come sooner.
+    refused: bool,
+    /// A check found the link dead: the next one comes at once.
+    found_dead: bool,
+}
+
+/// What a hint of the platform asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing more.
+    Nothing,
+    /// No attempts from now on.
+    Held,
+    /// The next attempt comes so many milliseconds from now.
+    Wait(u64),
+    /// The link may be dead.
+    Check,
+    /// The attempt under way is over the old network.
+    Anew,
 }
 
 /// What the keep alive asks for.
@@ -132,7 +166,80 @@ impl Connection {
             last_out: 0,
             short_lives: 0,
             dances: 0,
+            offline: false,
+            begun_at: None,
+            refused: false,
+            found_dead: false,
         }
+    }
+
+    /// The platform says something of the network. However often it does: attempts and checks keep their distance.
+    pub fn hint(&mut self, online: bool, changed: bool, now: i64) -> Hint {
+        let was_offline = std::mem::replace(&mut self.offline, !online);
+        if was_offline != online && !changed {
+            return Hint::Nothing;
+        }
+        match &self.phase {
+            Phase::Up(_) => {
+                self.want_check(now, false);
+                Hint::Check
+            }
+            Phase::Opening | Phase::Handshake { .. } => Hint::Anew,
+            Phase::Down if self.wanted && !self.taken_over && !self.blocked => match online {
+                false => Hint::Held,
+                true => {
+                    if !self.refused {
+                        self.backoff.stable();
+                        self.retry_at = Some(self.soonest(now));
+                    }
+                    let at = self.retry_at.unwrap_or(now);
+                    Hint::Wait(u64::try_from(at - now).unwrap_or(0))
+                }
+            },
+            Phase::Down | Phase::Closing => Hint::Nothing,
+        }
+    }
+
+    /// The next attempt that only a hint asks for.
+    fn soonest(&self, now: i64) -> i64 {
+        self.begun_at.map_or(now, |at| now.max(at.saturating_add(HINT_DISTANCE_MS)))
+    }
+
+    /// The link may have died: asks the broker, at once or as soon as the last question is old enough.
+    pub fn want_check(&mut self, now: i64, at_once: bool) {
+        if let Phase::Up(up) = &mut self.phase {
+            let last = up.checked_at.filter(|_| !at_once);
+            up.check_at = Some(last.map_or(now, |at| now.max(at.saturating_add(HINT_DISTANCE_MS))));
+        }
+    }
+
+    /// Whether PINGREQ is to be sent for a check now. One at a time.
+    pub fn begin_check(&mut self, now: i64) -> bool {
+        let Phase::Up(up) = &mut self.phase else { return false };
+        if up.check_at.is_none_or(|at| at > now) || up.check_until.is_some() {
+            return false;
+        }
+        (up.check_at, up.checked_at, up.check_until) = (None, Some(now), Some(now + CHECK_LIMIT_MS));
+        up.ping.get_or_insert(now);
+        up.pings += 1;
+        true
+    }
+
+    /// Whether the link is to be shown alive before anything is sent.
+    pub fn is_checking(&self) -> bool {
+        self.up().is_some_and(|up| up.check_until.is_some())
+    }
+
+    /// The link lives.
+    pub fn end_check(&mut self) {
+        if let Phase::Up(up) = &mut self.phase {
+            up.check_until = None;
+        }
+    }
+
+    /// Whether nothing will be tried before `until`.
+    pub fn is_idle_until(&self, until: i64) -> bool {
+        self.phase == Phase::Down && (self.taken_over || self.retry_at.is_some_and(|at| at > until))
     }
 
     /// The link, if the session is up on it.
@@ -147,16 +254,19 @@ impl Connection {
     pub fn now_please(&mut self) {
         self.wanted = true;
         self.taken_over = false;
+        // The app knows better than a hint of the platform.
+        self.offline = false;
         self.retry_at = None;
     }
 
     /// Whether a link should be asked for now; then it is marked as asked for.
     pub fn begin(&mut self, now: i64) -> Option<u32> {
         let due = self.retry_at.is_none_or(|at| at <= now);
-        if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || !due {
+        if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || self.offline || !due {
             return None;
         }
         self.retry_at = None;
+        self.begun_at = Some(now);
         self.phase = Phase::Opening;
         self.attempt += 1;
         Some(self.attempt)
@@ -180,6 +290,9 @@ impl Connection {
             pings: 0,
             answered_unknown: false,
             stable: false,
+            check_at: None,
+            checked_at: None,
+            check_until: None,
         });
         self.attempt = 0;
         self.dances = 0;
@@ -213,7 +326,11 @@ impl Connection {
         up.ping = None;
         let asked = up.pings > 0;
         up.pings = up.pings.saturating_sub(1);
-        asked && up.pings == 0
+        let last = asked && up.pings == 0;
+        if last {
+            up.check_until = None;
+        }
+        last
     }
 
     /// An acknowledgement came: the link does its work.
@@ -228,6 +345,10 @@ impl Connection {
         if !up.stable && now - up.since >= STABLE_MS {
             up.stable = true;
             self.backoff.stable();
+        }
+        if up.check_until.is_some_and(|at| at <= now) {
+            self.found_dead = true;
+            return Beat::Dead;
         }
         if up.keep_alive_ms == 0 {
             return Beat::Quiet;
@@ -246,13 +367,17 @@ impl Connection {
     /// When time itself is the next input.
     pub fn timeout(&self) -> Option<i64> {
         match &self.phase {
-            Phase::Down if self.wanted && !self.taken_over && !self.blocked => Some(self.retry_at.unwrap_or(0)),
+            Phase::Down if self.wanted && !self.taken_over && !self.blocked && !self.offline => {
+                Some(self.retry_at.unwrap_or(0))
+            }
             Phase::Handshake { deadline } => Some(*deadline),
             Phase::Up(up) => {
                 let stable = (!up.stable).then_some(up.since + STABLE_MS);
                 let ping = (up.keep_alive_ms > 0).then(|| up.ping_at(self.last_in, self.last_out));
                 let dead = up.dead_at(self.last_in).filter(|_| up.keep_alive_ms > 0);
-                [stable, ping, dead].into_iter().flatten().min()
+                // A second check waits for the end of the first.
+                let check = up.check_until.or(up.check_at);
+                [stable, ping, dead, check].into_iter().flatten().min()
             }
             _ => None,
         }
@@ -277,6 +402,8 @@ impl Connection {
         let why = self.ending.take().unwrap_or(why);
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
+        let found_dead = std::mem::take(&mut self.found_dead);
+        self.refused = false;
         if let Phase::Up(up) = was {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
@@ -292,15 +419,25 @@ impl Connection {
         if self.blocked {
             return (State::Offline(Why::InboxFull), false);
         }
+        if self.offline {
+            return (State::Offline(Why::NoNetwork), probable_take_over);
+        }
         let wait = match &why {
             Why::Asked if asked && self.dances < 4 => 0,
+            Why::KeepAlive | Why::NetworkChanged if found_dead || why == Why::NetworkChanged => {
+                self.backoff.stable();
+                (self.soonest(now) - now).unsigned_abs()
+            }
             Why::Broker(
                 ReasonCode::ClientIdentifierNotValid
                 | ReasonCode::BadUserNameOrPassword
                 | ReasonCode::NotAuthorized
                 | ReasonCode::Banned
                 | ReasonCode::BadAuthenticationMethod,
-            ) => REFUSED_WAIT_MS,
+            ) => {
+                self.refused = true;
+                REFUSED_WAIT_MS
+            }
             _ => self.backoff.next_delay_ms(rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));

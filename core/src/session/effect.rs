@@ -50,8 +50,21 @@ pub enum Input {
     Subscribe(Subscription),
     /// The app no longer wants it.
     Unsubscribe(TopicFilter),
+    /// The app wants the outbox of a copied store sent.
+    ReleaseOutbox,
+    /// The app does not want what came with the copy: some of it is cancelled.
+    DiscardOutbox,
     /// The app wants to be connected.
     Connect,
+    /// The platform says something of the network.
+    Network {
+        /// There is one.
+        online: bool,
+        /// It is another one than before.
+        changed: bool,
+    },
+    /// The machine has slept: the link may have died meanwhile.
+    Woke,
     /// The app wants to be disconnected; a session of ours is kept.
     Disconnect {
         /// MQTT 5: let the broker publish the will all the same.
@@ -93,6 +106,13 @@ pub enum Load {
     },
     /// Ids of released messages in the order of their PUBRECs.
     Released,
+    /// Outbox rows that came with a copy.
+    Copied {
+        /// The last ordinal of each lane; inclusive.
+        through: [u64; 2],
+        /// At most so many rows.
+        max_rows: usize,
+    },
     /// Rows set aside because of what the broker supports, with an id above `after`, in order.
     Parked {
         /// Exclusive.
@@ -127,6 +147,13 @@ pub enum Loaded {
     },
     /// Ids.
     Released(Vec<u64>),
+    /// Ids and sizes, and whether these were the last ones.
+    Copied {
+        /// Id and size.
+        rows: Vec<(u64, u64)>,
+        /// There are no more.
+        complete: bool,
+    },
     /// Rows set aside, in order, and whether there are no more.
     Parked {
         /// The rows.

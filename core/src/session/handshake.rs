@@ -209,6 +209,7 @@ impl Session {
         let keep_alive = announced.server_keep_alive.unwrap_or(asked_keep_alive);
         self.conn.established(protocol, keep_alive, receive_maximum, now.mono_ms);
         fx.events.push(Event::State(State::Online { session_present: ack.session_present }));
+        self.tell_held(fx);
 
         let window = usize::from(self.options.inflight.min(announced.receive_maximum.unwrap_or(u16::MAX)));
         let limits = LinkLimits {

@@ -8,7 +8,7 @@ use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
 use crate::model::options::{InboxFull, Limit};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InboxRow, ReceivedQos2, props_size};
+use crate::model::rows::{Hot, InboxRow, ReceivedQos2, disk_cost, props_size};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
@@ -45,6 +45,8 @@ pub struct Inbound {
     held: VecDeque<Held>,
     held_bytes: u64,
     limit: Limit,
+    /// What this turn may still take on the disk.
+    disk: u64,
     full: InboxFull,
     /// The broker has gone over our receive maximum before.
     overrun: bool,
@@ -75,6 +77,7 @@ impl Inbound {
             held: VecDeque::new(),
             held_bytes: 0,
             limit,
+            disk: u64::MAX,
             full,
             overrun: false,
             carried: 0,
@@ -113,10 +116,33 @@ impl Inbound {
         !self.held.is_empty()
     }
 
+    /// What this turn may still take on the disk, as `disk_cost` counts it.
+    pub fn disk(&self) -> u64 {
+        self.disk
+    }
+
+    /// The turn may take so much.
+    pub fn set_disk(&mut self, bytes: u64) {
+        self.disk = bytes;
+    }
+
+    /// What the first message that waits takes on the disk, if it waits for nothing else.
+    pub fn lacks_disk(&self, hot: &Hot) -> Option<u64> {
+        let first = self.held.iter().find_map(|held| match held {
+            Held::Message(packet, _) => Some(size(packet)),
+            Held::Answer(_) => None,
+        })?;
+        (self.is_within(first, hot) && disk_cost(first) > self.disk).then(|| disk_cost(first))
+    }
+
     /// An empty inbox takes a message of any size: one over the limit would stand before all others for ever.
+    fn is_within(&self, bytes: u64, hot: &Hot) -> bool {
+        let within = hot.inbox_bytes + bytes <= self.limit.bytes || hot.inbox_messages == 0;
+        hot.inbox_messages < self.limit.messages && within
+    }
+
     fn fits(&self, bytes: u64, cx: &Context<'_>) -> bool {
-        let within = cx.hot.inbox_bytes + bytes <= self.limit.bytes || cx.hot.inbox_messages == 0;
-        cx.hot.inbox_messages < self.limit.messages && within
+        disk_cost(bytes) <= self.disk && self.is_within(bytes, cx.hot)
     }
 
     /// What has to leave the inbox before all that waits fits, or at least one small message.
@@ -285,6 +311,7 @@ impl Inbound {
             dup: packet.dup,
             received_ms: cx.now.wall_ms,
         };
+        self.disk = self.disk.saturating_sub(disk_cost(row.size()));
         cx.hot.next_seq += 1;
         cx.hot.inbox_messages += 1;
         cx.hot.inbox_bytes += row.size();

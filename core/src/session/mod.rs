@@ -4,6 +4,8 @@
 pub mod backoff;
 mod completions;
 pub mod connection;
+mod copied;
+mod drain;
 pub mod effect;
 mod handshake;
 pub mod inbound;
@@ -14,6 +16,7 @@ mod poison;
 pub mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod waking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +80,12 @@ pub struct Session {
     too_large: u32,
     /// The CONNECT before this link's got no answer.
     doubt: bool,
+    /// Somebody wants to know when everything is sent and received.
+    drain: Option<drain::Drain>,
+    /// What may be sent once the link is known to live.
+    held: Vec<Packet>,
+    /// The turn's.
+    credit: i64,
 }
 
 impl Session {
@@ -88,7 +97,7 @@ impl Session {
         Self {
             conn: Connection::new(options.connect, backoff),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
-            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids),
+            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
             row: restored.row,
             hot: restored.hot,
@@ -100,6 +109,9 @@ impl Session {
             dropped,
             too_large: 0,
             doubt: false,
+            drain: None,
+            held: Vec::new(),
+            credit: 0,
         }
     }
 
@@ -161,7 +173,8 @@ impl Session {
 
     /// A turn begins. `credit`: how many bytes of PUBLISHes the link takes.
     pub fn begin_turn(&mut self, credit: i64) {
-        self.out.begin_turn(credit);
+        self.credit = credit;
+        self.out.begin_turn(if self.conn.is_checking() { 0 } else { credit });
     }
 
     /// Whether messages over our maximum are to be read through on the next link: a 3.1.1 broker cannot know the maximum
@@ -185,7 +198,9 @@ impl Session {
         let expiry = self.out.next_expiry().map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.store_ms)));
         let conn = self.row.broker.as_ref().and_then(|_| self.conn.timeout());
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
-        [conn, expiry, at_once].into_iter().flatten().min()
+        // Once it has passed, whoever asked has been told.
+        let drained = self.drain_at().filter(|at| *at > now.mono_ms);
+        [conn, expiry, at_once, drained].into_iter().flatten().min()
     }
 
     /// Handles one input.
@@ -221,7 +236,11 @@ impl Session {
             }
             Input::Subscribe(wish) => self.subs.subscribe(wish, epoch, fx),
             Input::Unsubscribe(filter) => self.subs.unsubscribe(filter, epoch, fx),
+            Input::ReleaseOutbox => self.release_outbox(now, fx),
+            Input::DiscardOutbox => self.discard_outbox(now, fx),
             Input::Connect => self.conn.now_please(),
+            Input::Network { online, changed } => self.network(online, changed, now, fx),
+            Input::Woke => self.woke(now, fx),
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
             Input::LinkUp => self.link_up(now, fx),
             Input::LinkDown(why) => self.link_down(why, now, fx),
@@ -234,6 +253,10 @@ impl Session {
         }
         if self.out.wants_ping() && self.conn.ping_now(now.mono_ms) {
             self.ping(fx);
+        }
+        self.look_for_the_end(now, fx);
+        if self.conn.is_checking() {
+            self.hold(sent, now, fx);
         }
         if fx.sends.len() > sent {
             self.conn.said(now.mono_ms);
@@ -272,6 +295,7 @@ impl Session {
         {
             self.close(Why::ConnackTimeout, fx);
         }
+        self.check_link(now, fx);
         match self.conn.beat(now.mono_ms) {
             Beat::Quiet => {}
             Beat::Ping => self.ping(fx),
@@ -293,8 +317,12 @@ impl Session {
     }
 
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {
+        if let Loaded::Copied { rows, complete } = &loaded {
+            return self.copied_loaded(rows, *complete, now, fx);
+        }
         let (out, mut cx) = self.outbound(now, fx);
         match loaded {
+            Loaded::Copied { .. } => {}
             Loaded::Outbox { lane, rows, complete } => out.rows_loaded(lane, rows, complete, &mut cx),
             Loaded::Parked { rows, complete } => out.parked_loaded(rows, complete, &mut cx),
             Loaded::Released(ids) => out.released_loaded(&ids, &mut cx),
@@ -335,6 +363,7 @@ impl Session {
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
             self.link_ends(&why, fx);
             self.conn.closing(why);
+            self.held.clear();
             self.out.disconnected();
             self.inb.disconnected();
             self.subs.disconnected();
@@ -366,6 +395,7 @@ impl Session {
             // The end of a link was told twice: the wait that the first one began stands.
             return;
         }
+        self.held.clear();
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();

@@ -13,6 +13,21 @@ use crate::wire::packet::{Ack, Disconnect, Packet, Protocol};
 use crate::wire::{Skipped, WireError};
 
 impl Session {
+    /// What this turn may still take on the disk, as `disk_cost` counts it.
+    pub fn disk(&self) -> u64 {
+        self.inb.disk()
+    }
+
+    /// The turn may take so much on the disk.
+    pub fn set_disk(&mut self, bytes: u64) {
+        self.inb.set_disk(bytes);
+    }
+
+    /// What waits for room on the disk takes so much.
+    pub fn lacks_disk(&self) -> Option<u64> {
+        self.inb.lacks_disk(&self.hot)
+    }
+
     pub(super) fn packet(&mut self, packet: Packet, now: Now, fx: &mut Effects) {
         let up = match self.conn.phase {
             Phase::Up(up) => up,
@@ -43,6 +58,7 @@ impl Session {
     fn packet_up(&mut self, packet: Packet, up: &Up, now: Now, fx: &mut Effects) -> Result<(), Violation> {
         match packet {
             Packet::Publish(publish) => {
+                self.drain_stirred(now);
                 let topic = publish.topic.clone();
                 let retained = if publish.retain { self.subs.retained(&topic) } else { Retained::Live };
                 let (inb, mut cx) = self.inbound(now, fx);
@@ -83,6 +99,7 @@ impl Session {
                 self.acknowledged(ack.pid, done, now, fx)?;
             }
             Packet::PubRel(ack) => {
+                self.drain_stirred(now);
                 let (inb, mut cx) = self.inbound(now, fx);
                 inb.pubrel(ack.pid, up.protocol, &mut cx);
                 if self.inb.wants_fence() && self.conn.ping_now(now.mono_ms) {
@@ -98,7 +115,12 @@ impl Session {
                 self.metrics.stray_acks += u64::from(!known);
             }
             Packet::PingResp => {
+                let checking = self.conn.is_checking();
                 if self.conn.pong() {
+                    if checking {
+                        self.checked(now, fx);
+                    }
+                    self.drain_pong(now);
                     let (inb, mut cx) = self.inbound(now, fx);
                     inb.fence_passed(&mut cx);
                     let (out, mut cx) = self.outbound(now, fx);
@@ -145,7 +167,7 @@ impl Session {
                 from_ms: now.wall_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: self.hot.next_seq - 1,
-                bytes: Some(bytes as u64),
+                bytes: Some(bytes),
             };
             fx.writes.push(Write::GapNote(gap.clone()));
             fx.events.push(Event::Gap(gap));

@@ -38,7 +38,7 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// Rebuilt from the rows; `gaps` are the open ones.
     pub fn new(rows: Vec<SubscriptionRow>, gaps: Vec<OpenGap>) -> Self {
-        let lost = gaps.into_iter().filter(|gap| gap.cause == GapCause::SessionLost);
+        let lost = gaps.into_iter().filter(|gap| matches!(gap.cause, GapCause::SessionLost | GapCause::Restored));
         Self {
             rows: rows.into_iter().map(|row| (row.wish.filter.clone(), row)).collect(),
             gaps: lost.map(|gap| (gap.filter.clone(), gap)).collect(),
@@ -49,6 +49,11 @@ impl Subscriptions {
     /// Whether anything was granted in this epoch.
     pub fn granted_in(&self, epoch: u64) -> bool {
         self.rows.values().any(|row| row.granted.is_some_and(|(_, granted)| granted == epoch))
+    }
+
+    /// Whether the broker has answered everything that was asked of it on this link.
+    pub fn is_answered(&self) -> bool {
+        self.up && self.pending.is_empty()
     }
 
     /// Wishes that `topic` matches.
@@ -218,14 +223,10 @@ impl Subscriptions {
         fx.writes.push(Write::Subscription(row.clone()));
         fx.events.push(Event::Subscribed { filter: filter.clone(), qos });
         if let Some(gap) = self.gaps.remove(&filter) {
-            fx.writes.push(Write::GapClose {
-                filter: filter.clone(),
-                cause: GapCause::SessionLost,
-                to_ms: now.wall_ms,
-            });
+            fx.writes.push(Write::GapClose { filter: filter.clone(), cause: gap.cause, to_ms: now.wall_ms });
             fx.events.push(Event::Gap(Gap {
                 filters: vec![filter],
-                cause: GapCause::SessionLost,
+                cause: gap.cause,
                 from_ms: gap.from_ms,
                 to_ms: Some(now.wall_ms),
                 after_seq: gap.after_seq,

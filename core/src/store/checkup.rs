@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::cipher::Unlock;
 use super::codec::{int, read_size};
 use super::damage::{self, set_aside_files};
 use super::error::{StoreError, StoreErrorKind};
@@ -100,7 +101,7 @@ impl Checkup {
                 Err(OpenError::StoreCorrupt { path: path.clone(), detail: "its file is empty".to_owned() })
             }
             true => return Err(not_a_store(&path, "an empty file")),
-            false => match recognise(&path) {
+            false => match recognise(&path, &Unlock::default()) {
                 Err(OpenError::NotAStore { what, .. }) if damage::was_ours(&path) => {
                     Err(OpenError::StoreCorrupt { path: path.clone(), detail: what })
                 }
@@ -280,7 +281,7 @@ pub fn repair(options: &StoreOptions<'_>) -> Result<Vec<String>, OpenError> {
     if recounted {
         done.push("counted the rows anew".to_owned());
     }
-    store.vacuum().map_err(|error| error.at_open(&path))?;
+    store.vacuum_all().map_err(|error| error.at_open(&path))?;
     store.close().map_err(|error| error.at_open(&path))?;
     let after = fs::metadata(&path).map_or(0, |found| found.len());
     if before.sizes.free_pages > 0 {
@@ -305,7 +306,7 @@ impl Store {
         Ok(wrong)
     }
 
-    fn vacuum(&mut self) -> Result<(), StoreError> {
+    fn vacuum_all(&mut self) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch("VACUUM")?)
     }
 }

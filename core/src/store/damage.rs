@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::cipher::Unlock;
 use super::consumers::Consumers;
+use super::create::sync_folder;
 use super::error::StoreError;
 use super::index::read_indexed;
 use super::lock::{DriverLock, beside, lock_path};
-use super::open::{StoreOptions, connect, inspect, locate, sync_folder, unavailable};
+use super::open::{StoreOptions, connect, inspect, locate, unavailable};
 use super::salvage::{Saved, salvage};
 use super::session_row::{read_hot, read_session, read_subscriptions};
 use crate::model::error::OpenError;
@@ -43,7 +45,12 @@ pub struct SetAside {
 /// Whatever else keeps it from being opened: then nothing was renamed.
 pub fn settle_damage(options: &StoreOptions<'_>, seen: bool) -> Result<Option<SetAside>, OpenError> {
     let path = locate(options.path, true)?;
-    let looked = match inspect(&path) {
+    let unlock = Unlock::of(options);
+    if unlock.has_key() {
+        // Of an encrypted page nobody can tell damage from a wrong key.
+        return inspect(&path, &unlock).and_then(|()| probe(&path, &unlock)).map(|()| None);
+    }
+    let looked = match inspect(&path, &unlock) {
         // The lock would make a file beside something that never was ours.
         Err(error @ OpenError::NotAStore { .. }) if !was_ours(&path) => return Err(error),
         looked => looked,
@@ -53,7 +60,7 @@ pub fn settle_damage(options: &StoreOptions<'_>, seen: bool) -> Result<Option<Se
     if let Some(set_aside) = finish(&path, options)? {
         return Ok(Some(set_aside));
     }
-    let damaged = match looked.and_then(|()| probe(&path)) {
+    let damaged = match looked.and_then(|()| probe(&path, &unlock)) {
         Ok(()) => seen || emptied,
         Err(OpenError::StoreCorrupt { .. } | OpenError::NotAStore { .. }) => true,
         Err(error) => return Err(error),
@@ -67,8 +74,8 @@ pub fn settle_damage(options: &StoreOptions<'_>, seen: bool) -> Result<Option<Se
 }
 
 /// Everything that an open reads.
-fn probe(path: &Path) -> Result<(), OpenError> {
-    let connection = connect(path)?;
+fn probe(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
+    let connection = connect(path, unlock)?;
     let read = || -> Result<(), StoreError> {
         let hot = read_hot(&connection)?;
         read_session(&connection)?;

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held as long as the store is driven; the system frees it when the process dies.
 #[derive(Debug)]
-pub(super) struct DriverLock(#[allow(dead_code, reason = "held, not used")] File);
+pub(super) struct DriverLock(File);
 
 pub(super) fn lock_path(store: &Path) -> PathBuf {
     beside(store, "-lock")
@@ -29,6 +29,11 @@ pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
 }
 
 impl DriverLock {
+    /// What stands in it: see `mark.rs`.
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+
     pub(super) fn take(store: &Path) -> Result<Self, OpenError> {
         let unavailable = |detail: String| OpenError::StoreUnavailable { path: store.to_owned(), detail };
         let file = OpenOptions::new()

@@ -10,9 +10,11 @@
 mod batch;
 mod boot;
 mod checkup;
+mod cipher;
 mod codec;
 mod consumers;
 mod copying;
+mod create;
 mod damage;
 mod error;
 mod gaps;
@@ -22,15 +24,19 @@ mod index;
 mod kept;
 mod lag;
 mod lock;
+pub(crate) mod mailbox;
+mod mark;
 mod migrate;
 mod open;
 mod outbox;
 mod overflow;
 pub mod reader;
+mod restored;
 mod retained;
 mod retention;
 mod salvage;
 mod session_row;
+mod space;
 mod topics;
 mod waiting;
 mod writer;
@@ -40,6 +46,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 pub use checkup::{Checkup, Finding, Sizes, repair};
+pub use cipher::Unlock;
 #[cfg(feature = "internals")]
 pub use consumers::MAX_MARKS;
 pub use consumers::{ConsumerRow, SkippedRow};
@@ -59,6 +66,7 @@ pub use outbox::MAX_VERDICTS;
 pub use overflow::Dropped;
 pub use retention::Removed;
 pub use salvage::Saved;
+pub use space::Room;
 pub use waiting::Need;
 
 use crate::model::options::Durability;
@@ -66,6 +74,7 @@ use crate::model::rows::{Hot, SessionRow};
 use consumers::Consumers;
 use kept::Kept;
 use lock::DriverLock;
+use space::Space;
 use topics::Topics;
 use writer::{Inserts, Staged};
 
@@ -108,8 +117,16 @@ pub struct Store {
     /// Counters at the last sync that is certain (process-kill durability).
     synced: Hot,
     full_sync: bool,
+    /// The last turn that surely survives a power cut; 0: none of this run yet.
+    certain: u64,
+    /// The turn that the lock file names.
+    marked: u64,
+    /// Why the store was taken for a copy at this opening.
+    restored: Option<&'static str>,
     durability: Durability,
+    space: Space,
     path: PathBuf,
+    unlock: Unlock,
     lock: DriverLock,
 }
 
@@ -117,6 +134,11 @@ impl Store {
     /// Counters as last committed. After a failed commit and `reopen`, `turn` tells whether it happened after all.
     pub fn hot(&self) -> Hot {
         self.hot
+    }
+
+    /// Why the store was taken for a copy that was put back, if it was at this opening: it is another store since.
+    pub fn restored(&self) -> Option<&'static str> {
+        self.restored
     }
 
     /// Identity and protocol state, this turn's write included.

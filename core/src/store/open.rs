@@ -6,21 +6,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::Store;
 use super::boot::settle_boot;
-use super::consumers::{Consumers, encode_filters};
+use super::cipher::Unlock;
+use super::consumers::Consumers;
+use super::create::create;
 use super::damage::{finish, is_emptied, lost_database};
 use super::error::{StoreError, StoreErrorKind};
 use super::index::read_indexed;
-use super::lock::{DriverLock, beside};
+use super::lock::DriverLock;
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
+use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
+use super::space::Space;
 use super::topics::Topics;
-use super::writer::{Inserts, Staged, write_hot};
+use super::writer::{Inserts, Staged};
 use crate::model::error::OpenError;
-use crate::model::options::Durability;
+#[cfg(feature = "encryption")]
+use crate::model::key::KeyProvider;
+use crate::model::options::{DeviceToken, Durability};
 use crate::model::rows::Hot;
 use crate::model::topic::{ClientId, TopicFilter};
 
@@ -28,13 +34,13 @@ use crate::model::topic::{ClientId, TopicFilter};
 const OLDEST_SQLITE: i32 = 3_051_003;
 const SMALLEST_PAGE: u64 = 512;
 const FOREIGN: &str = "an SQLite file of another program";
-const NOT_SQLITE: &str = "a file of something else, not SQLite";
+const NOT_SQLITE: &str = if cfg!(feature = "encryption") {
+    "a file of something else, not SQLite"
+} else {
+    "a file of something else, not SQLite (or encrypted, which this build cannot read)"
+};
 /// How long a lock that another program holds (a backup, a curious tool) is waited for before it counts as trouble.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Our packet identifiers begin far from those of brokers, which begin at 1. The two are spaces of their own [2.2.1], but the
-/// crate of the embedded broker mixes them: it gives a message another identifier when one of ours is open under the same
-/// number, and then what it repeats cannot be told from a new one (measured: doubled in 1 of 8 demos).
-const FIRST_SALT: u32 = 28_672;
 /// Prepared statements kept; there are about 50.
 const STATEMENTS: usize = 96;
 
@@ -51,7 +57,12 @@ pub struct StoreOptions<'a> {
     pub first_consumer: &'a str,
     /// What it wants; empty: everything.
     pub first_consumer_filters: &'a [TopicFilter],
-    /// Wall clock, for a new store.
+    /// Names this installation: another one than the store's means a copy. None: nothing is compared.
+    pub device_token: Option<&'a DeviceToken>,
+    /// The key of an encrypted store; None: it is plain.
+    #[cfg(feature = "encryption")]
+    pub key: Option<&'a KeyProvider>,
+    /// Wall clock, for a new store and a copy.
     pub wall_ms: i64,
 }
 
@@ -75,12 +86,14 @@ impl Store {
 
     fn open_or_make(options: &StoreOptions<'_>, make: bool) -> Result<Self, OpenError> {
         let path = locate(options.path, true)?;
-        inspect(&path)?;
+        let unlock = Unlock::of(options);
+        inspect(&path, &unlock)?;
         if is_emptied(&path) {
             return Err(OpenError::StoreCorrupt { path, detail: "its file is empty".to_owned() });
         }
         let lock = DriverLock::take(&path)?;
         finish(&path, options)?;
+        let space = Space::new(&path);
         // Only now nobody else can be making it.
         if is_new(&path)? {
             if !make {
@@ -90,16 +103,22 @@ impl Store {
                 let detail = "its file has vanished, but its log is there; put it back, or move the log away";
                 return Err(unavailable(&path, detail.to_owned()));
             }
-            create(&path, options)?;
+            lock.forget_mark()
+                .map_err(|error| unavailable(&path, format!("its lock file cannot be written: {error}")))?;
+            create(&path, options, &unlock)?;
         }
-        let connection = connect(&path)?;
+        let connection = connect(&path, &unlock)?;
         let stored: String = connection
             .query_row("SELECT client_id FROM session", [], |row| row.get(0))
             .map_err(|error| StoreError::from(error).at_open(&path))?;
         if let Some(asked) = options.client_id.filter(|asked| asked.as_str() != stored) {
             return Err(OpenError::ClientIdMismatch { stored, asked: asked.to_string() });
         }
-        Self::start(connection, path, options.durability, lock, settle_boot)
+        let token = options.device_token.map(DeviceToken::as_bytes);
+        let restored = settle_copy(&connection, &lock, token, options.wall_ms).map_err(|error| error.at_open(&path))?;
+        let mut store = Self::start(connection, path, unlock, options.durability, (lock, space), settle_boot)?;
+        store.restored = restored;
+        Ok(store)
     }
 
     /// Closes every handle and opens the store again, keeping the lock: the way on after a failed commit. `hot().turn`
@@ -108,15 +127,15 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; then the lock is free.
     pub fn reopen(self) -> Result<Self, OpenError> {
-        let Self { connection, path, durability, lock, .. } = self;
+        let Self { connection, path, unlock, durability, lock, space, .. } = self;
         drop(connection);
         if is_new(&path)? {
             return Err(vanished(&path));
         }
-        inspect(&path)?;
-        let connection = connect(&path)?;
+        inspect(&path, &unlock)?;
+        let connection = connect(&path, &unlock)?;
         // It is still the same boot, whatever the system says of it: a skip would look like the commit in doubt.
-        Self::start(connection, path, durability, lock, |connection, _| read_hot(connection))
+        Self::start(connection, path, unlock, durability, (lock, space), |connection, _| read_hot(connection))
     }
 
     /// Closes in order: the log is emptied, and the next boot need not fear lost commits. Commit first.
@@ -130,15 +149,17 @@ impl Store {
         if self.durability == Durability::ProcessKill {
             self.set_full_sync(true)?;
             self.connection.execute("UPDATE session SET clean = 1", [])?;
+            self.certain = self.hot.turn;
         }
-        self.maintain(true)
+        self.empty_log()
     }
 
     fn start(
         connection: Connection,
         path: PathBuf,
+        unlock: Unlock,
         durability: Durability,
-        lock: DriverLock,
+        (lock, space): (DriverLock, Space),
         counters: fn(&Connection, Durability) -> Result<Hot, StoreError>,
     ) -> Result<Self, OpenError> {
         let read = || -> Result<_, StoreError> {
@@ -174,8 +195,13 @@ impl Store {
             synced: hot,
             // Whatever the durability: the first commit also syncs what earlier runs of this boot left unsynced.
             full_sync: true,
+            certain: 0,
+            marked: 0,
+            restored: None,
             durability,
+            space,
             path,
+            unlock,
             lock,
         })
     }
@@ -219,7 +245,7 @@ pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Refuses what is not ours or cannot be written, without touching it.
-pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
+pub(super) fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     if let Some(folder) = path.parent()
         && fs::metadata(folder).is_ok_and(|found| found.permissions().readonly())
     {
@@ -236,12 +262,12 @@ pub(super) fn inspect(path: &Path) -> Result<(), OpenError> {
     if found.is_file() && found.len() == 0 {
         return Ok(());
     }
-    recognise(path)
+    recognise(path, unlock)
 }
 
 /// Refuses what is not a store, or one of a newer version. Reads without locks: even opening a foreign file in the
 /// ordinary way would make files beside it.
-pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
+pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     let found = fs::metadata(path).map_err(|error| unavailable(path, error.to_string()))?;
     if found.is_dir() {
         return Err(not_a_store(path, "a folder"));
@@ -254,10 +280,16 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
     if found.len() < SMALLEST_PAGE {
         return Err(not_a_store(path, NOT_SQLITE));
     }
+    if super::cipher::is_plain(path)
+        && let Some(error) = unlock.unreadable(path)
+    {
+        return Err(error);
+    }
     let uri = file_uri(path) + "?immutable=1";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(&uri, flags).map_err(|error| StoreError::from(error).at_open(path))?;
+    unlock.apply(&connection, path)?;
     let read = || -> rusqlite::Result<(u32, u32)> {
-        let connection = Connection::open_with_flags(&uri, flags)?;
         Ok((pragma(&connection, "application_id")?, pragma(&connection, "user_version")?))
     };
     match read() {
@@ -265,7 +297,7 @@ pub(super) fn recognise(path: &Path) -> Result<(), OpenError> {
         Ok((APPLICATION_ID, _)) => Ok(()),
         Ok(_) => Err(not_a_store(path, FOREIGN)),
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::NotADatabase => {
-            Err(not_a_store(path, NOT_SQLITE))
+            Err(unlock.unreadable(path).unwrap_or_else(|| not_a_store(path, NOT_SQLITE)))
         }
         // The file in the middle of a checkpoint: those who open it in the ordinary way will see.
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
@@ -313,76 +345,8 @@ pub(super) fn check_sqlite(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn create(path: &Path, options: &StoreOptions<'_>) -> Result<(), OpenError> {
-    check_sqlite(path)?;
-    put_in_place(path, |fresh| fill(fresh, options))
-}
-
-/// Makes a store under another name and renames it when it is whole: a kill in between leaves nothing half made.
-pub(super) fn put_in_place<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, OpenError> {
-    let fresh = beside(path, "-new");
-    let leftovers = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&fresh, suffix));
-    let clear = || leftovers.iter().for_each(|file| drop(fs::remove_file(file)));
-    clear();
-    let made = make(&fresh).map_err(|error| error.at_open(path)).and_then(|made| {
-        let system = |error: io::Error| unavailable(path, format!("it cannot be made: {error}"));
-        fs::rename(&fresh, path).map_err(system)?;
-        sync_folder(path).map_err(system)?;
-        Ok(made)
-    });
-    clear();
-    made
-}
-
-/// Names of files must survive a power cut too.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-pub(super) fn fill(path: &Path, options: &StoreOptions<'_>) -> Result<(), StoreError> {
-    let mut random = [0; 24];
-    getrandom::fill(&mut random).map_err(|_| StoreError::new(StoreErrorKind::Other, "the system has no randomness"))?;
-    let (store_id, name) = random.split_at(16);
-    let client_id = match options.client_id {
-        Some(client_id) => client_id.to_string(),
-        None => name.iter().fold("homing".to_owned(), |id, byte| id + &format!("{byte:02x}")),
-    };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    connection
-        .execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
-    pragmas(&connection)?;
-    let turn = connection.transaction()?;
-    turn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&turn, 0)?;
-    turn.execute(
-        "INSERT INTO session (one, store_id, client_id, client_id_random, established, session_epoch, pid_salt, unanswered,
-           unproven, boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, ?4, 0, 0, '', 1)",
-        params![store_id, client_id, options.client_id.is_none(), FIRST_SALT],
-    )?;
-    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0, 0,0)", [])?;
-    let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
-    (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) = (options.wall_ms, options.wall_ms, options.wall_ms);
-    for lane in &mut hot.lanes {
-        (lane.next_ord, lane.verdict_floor) = (1, 1);
-    }
-    write_hot(&turn, &hot)?;
-    turn.execute(
-        "INSERT INTO consumer (name, filters, cursor) VALUES (?1, ?2, 0)",
-        params![options.first_consumer, encode_filters(options.first_consumer_filters)?],
-    )?;
-    turn.commit()?;
-    // Everything into the file itself, for only that is renamed.
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    connection.close().map_err(|(_, error)| error.into())
-}
-
 /// Opens the writing connection of an existing store and brings its schema up to date.
-pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, unlock: &Unlock) -> Result<Connection, OpenError> {
     check_sqlite(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, StoreError> {
@@ -396,6 +360,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
         }
     };
     let mut connection = open().map_err(|error| error.at_open(path))?;
+    unlock.apply(&connection, path)?;
     let found = confirm(&connection, path)?;
     pragmas(&connection).map_err(|error| error.at_open(path))?;
     if found < SCHEMA_VERSION {

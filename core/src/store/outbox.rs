@@ -10,7 +10,7 @@ use super::writer::{NewRow, VerdictRow};
 use crate::model::event::Fate;
 use crate::model::message::{MessageId, StoreId};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, join_id, split_id};
+use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, is_copied, join_id, split_id};
 
 /// At most so many verdicts are kept; of older messages nothing is known (`Fate::Forgotten`).
 pub const MAX_VERDICTS: u64 = 100_000;
@@ -163,6 +163,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn in_flight(&mut self, sent_through: [u64; 2]) -> Result<Vec<InFlightRow>, StoreError> {
+        let copied = self.session.copied_through;
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, flags, {BYTES}, props, EXISTS (SELECT 1 FROM released WHERE released.id = outbox.id)
@@ -176,7 +177,7 @@ impl Store {
                     found.push(InFlightRow {
                         id: read_u64(row, 0)?,
                         qos: flags.qos,
-                        maybe_dup: flags.maybe_dup,
+                        maybe_dup: flags.maybe_dup || is_copied(copied, read_u64(row, 0)?),
                         size: read_size(row, 2, 3)?,
                         released: row.get(4)?,
                     });

@@ -139,32 +139,52 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the write-ahead log short; to be called after every turn, with `idle` when nothing is to be done.
+    /// Keeps the write-ahead log short; to be called after every turn, with `idle` when nothing is to be done. Whether there
+    /// is more to do when idle.
     ///
     /// # Errors
     /// The store's. After anything but `Full` and `Busy`: see [`Store::reopen`].
-    pub fn maintain(&mut self, idle: bool) -> Result<(), StoreError> {
+    pub fn maintain(&mut self, idle: bool) -> Result<bool, StoreError> {
         if self.in_turn || self.broken {
-            return Ok(());
+            return Ok(false);
         }
         let pages = self.log_pages("NOOP")?;
-        if pages >= LOG_PAGES {
+        // On a full disk the log is copied after every turn: the next one finds its blocks, whatever others take.
+        if pages >= LOG_PAGES || self.space.is_full() && pages > 0 {
             // Never RESTART while readers run: writes fell to 26 to 34 krow/s.
-            self.log_pages("PASSIVE")?;
+            self.checkpoint()?;
         }
-        if idle && pages > 0 {
+        if !idle {
+            self.keep_mark(false);
+            return Ok(false);
+        }
+        let more = self.tidy()?;
+        self.empty_log()?;
+        Ok(more)
+    }
+
+    /// Gives the log's blocks back, unless they are what is left.
+    pub(super) fn empty_log(&mut self) -> Result<(), StoreError> {
+        if !self.space.is_full() && self.log_pages("NOOP")? > 0 {
             // A reader in the middle of a page is not worth waiting for.
             self.connection.busy_timeout(Duration::ZERO)?;
             let done = self.log_pages("TRUNCATE");
             self.connection.busy_timeout(BUSY_TIMEOUT)?;
-            done?;
+            if done? == 0 {
+                // The log was synced before it was copied, and the database after.
+                self.certain = self.hot.turn;
+            }
         }
+        self.keep_mark(true);
         Ok(())
     }
 
     /// Runs a checkpoint and says how long the log was or is.
-    fn log_pages(&self, mode: &str) -> Result<i64, StoreError> {
+    pub(super) fn log_pages(&mut self, mode: &str) -> Result<i64, StoreError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
-        Ok(self.connection.prepare_cached(&sql)?.query_row([], |row| row.get(1))?)
+        let (pages, copied) =
+            self.connection.prepare_cached(&sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        self.space.set_log(pages, copied);
+        Ok(pages)
     }
 }

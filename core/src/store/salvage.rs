@@ -10,9 +10,10 @@ use super::boot::SKIP;
 use super::checkup::counted;
 use super::codec::{MAYBE_DUP, int, read_topic};
 use super::copying::{TABLES, copy};
+use super::create::{fill, put_in_place};
 use super::error::StoreError;
 use super::lock::beside;
-use super::open::{StoreOptions, file_uri, fill, put_in_place, unavailable};
+use super::open::{StoreOptions, file_uri, unavailable};
 use super::session_row::{read_hot, read_session};
 use super::writer::write_hot;
 use crate::model::error::OpenError;
@@ -53,7 +54,7 @@ pub(super) fn salvage(aside: &Path, path: &Path, options: &StoreOptions<'_>, nam
     let work = beside(path, "-salvaging");
     let clear = || ["", "-wal", "-shm", "-journal"].iter().for_each(|part| drop(fs::remove_file(beside(&work, part))));
     clear();
-    let saved = put_in_place(path, |fresh| {
+    let make = |fresh: &Path| -> Result<Saved, StoreError> {
         let mut client_id = None;
         // Schema and first page are the same in every store: where they are gone, a new store's serve as well.
         let source = match open_source(aside) {
@@ -79,7 +80,8 @@ pub(super) fn salvage(aside: &Path, path: &Path, options: &StoreOptions<'_>, nam
         target.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         target.close().map_err(|(_, error)| StoreError::from(error))?;
         Ok(saved)
-    });
+    };
+    let saved = put_in_place(path, |fresh| make(fresh).map_err(|error| error.at_open(path)));
     clear();
     saved.map_err(|error| match error {
         OpenError::StoreUnavailable { detail, .. } => {

@@ -19,7 +19,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE session SET store_id = ?1, client_id = ?2, client_id_random = ?3, broker = ?4, protocol = ?5,
                    established = ?6, session_epoch = ?7, pid_salt = ?8, expiry_granted_s = ?9, session_present = ?10,
-                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13, suspect_id = ?14, strikes = ?15",
+                   last_connect_ms = ?11, unanswered = ?12, unproven = ?13, suspect_id = ?14, strikes = ?15, held = ?16",
             )?
             .execute(params![
                 row.store_id,
@@ -37,6 +37,7 @@ impl Store {
                 row.unproven,
                 row.suspect_id.map(int),
                 row.strikes,
+                row.held,
             ])?;
         self.session = row;
         Ok(())
@@ -130,7 +131,8 @@ pub(super) fn read_subscriptions(connection: &Connection) -> Result<Vec<Subscrip
 pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreError> {
     Ok(connection.query_row(
         "SELECT store_id, client_id, client_id_random, broker, protocol, established, session_epoch, pid_salt,
-           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven, suspect_id, strikes FROM session",
+           expiry_granted_s, session_present, last_connect_ms, unanswered, unproven, suspect_id, strikes, held,
+           copied_through_0, copied_through_1 FROM session",
         [],
         |row| {
             Ok(SessionRow {
@@ -149,6 +151,8 @@ pub(super) fn read_session(connection: &Connection) -> Result<SessionRow, StoreE
                 unproven: row.get(12)?,
                 suspect_id: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
                 strikes: row.get(14)?,
+                held: row.get(15)?,
+                copied_through: [row.get::<_, i64>(16)?.cast_unsigned(), row.get::<_, i64>(17)?.cast_unsigned()],
             })
         },
     )?)

@@ -202,6 +202,9 @@ impl Store {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.in_turn = false;
         self.hot = next;
+        if self.full_sync {
+            self.certain = next.turn;
+        }
         self.bound_unsynced()
     }
 
@@ -247,6 +250,9 @@ impl Store {
                 _ => false,
             };
             self.broken |= !harmless;
+            if error.kind == StoreErrorKind::Full {
+                self.space.failed();
+            }
         }
         result
     }

@@ -18,6 +18,7 @@ pub(crate) fn open_with(path: &std::path::Path, durability: Durability) -> Resul
         client_id: None,
         first_consumer: "default",
         first_consumer_filters: &[],
+        device_token: None,
         wall_ms: 1_000,
     })
 }

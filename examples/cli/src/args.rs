@@ -101,13 +101,16 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  homing sub 'home/#' --broker mqtt://localhost\n  \
         homing sub 'home/+/temperature' --consumer chart --count 100 --json")]
     Sub(SubArgs),
+    /// One bounded catch-up: send what waits, receive what is there, go again
+    #[command(after_help = "Example:\n  homing sync --deadline 20s --json --store light.db")]
+    Sync(SyncArgs),
     /// The whole SDK for a script: JSON lines in, JSON lines out
     #[command(
         after_help = "Example:\n  echo '{\"op\":\"publish\",\"ref\":\"a1\",\"topic\":\"home/light\",\"payload\":\"on\"}' \
         | homing pipe --exit-when-drained --broker mqtt://localhost"
     )]
     Pipe(PipeArgs),
-    /// Messages that are not finished yet, and cancelling one of them (no connection is made)
+    /// Messages that are not finished yet: cancelling one, releasing those of a restored copy (no connection is made)
     #[command(
         after_help = "Examples:\n  homing outbox --json --store light.db\n  homing outbox cancel 7 --store light.db"
     )]
@@ -139,6 +142,18 @@ pub(crate) enum Command {
     /// Everything received that the store keeps, as JSON lines (no connection is made)
     #[command(after_help = "Example:\n  homing export --json --store panel.db > panel.jsonl")]
     Export(ReadArgs),
+    /// A completion script for a shell, on stdout
+    #[command(after_help = "Example:\n  homing completions bash > ~/.local/share/bash-completion/completions/homing")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual: the main page on stdout, or a page a command in a folder
+    #[command(after_help = "Example:\n  homing man ~/.local/share/man/man1")]
+    Man {
+        /// Where to; made if missing
+        folder: Option<PathBuf>,
+    },
     /// The benchmarks of the README
     #[command(subcommand)]
     #[command(after_help = "Example:\n  homing bench publish --count 100000 --broker mqtt://localhost")]
@@ -262,6 +277,16 @@ pub(crate) struct SubArgs {
     #[arg(long, value_name = "WHEN", default_value = "if-new")]
     pub(crate) retain_handling: RetainHandlingArg,
     /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SyncArgs {
+    /// For everything, names and connecting included
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "20s")]
+    pub(crate) deadline: Duration,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

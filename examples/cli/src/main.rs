@@ -7,9 +7,11 @@ mod broker;
 mod cancel;
 mod config;
 mod consume;
+mod copied;
 mod demo;
 mod doctor;
 mod exit;
+mod generate;
 mod lines;
 mod notes;
 mod offline;
@@ -21,6 +23,7 @@ mod sensors;
 mod signals;
 mod simulate;
 mod sub;
+mod sync;
 mod values;
 mod verdicts;
 
@@ -67,12 +70,15 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(common, args).await,
         Command::Pub(args) => publish::run(common, args).await,
         Command::Sub(args) => sub::run(common, args).await,
+        Command::Sync(args) => sync::run(common, args).await,
         Command::Pipe(args) => pipe::run(common, args).await,
         Command::Outbox(args) => match args.command {
             None => read::outbox(&common, &args.read),
             Some(OutboxCommand::Cancel { id, json }) => {
                 cancel::run(common, &ReadArgs { json: json || args.read.json }, id).await
             }
+            Some(OutboxCommand::Release { json }) => copied::release(&common, json || args.read.json).await,
+            Some(OutboxCommand::Discard { json }) => copied::discard(&common, json || args.read.json).await,
         },
         Command::Inbox(args) => read::inbox(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
@@ -81,6 +87,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Gaps(args) => offline::gaps(&common, &args),
         Command::Export(_) => offline::export(&common),
         Command::Verdict(args) => read::verdict(&common, &args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(folder.as_deref()),
         Command::Status(args) => read::status(&common, &args),
     }
 }

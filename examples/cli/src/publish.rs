@@ -138,6 +138,9 @@ impl Run {
                 refused(&homing.state().get())?;
             }
             Event::State(state) => refused(state)?,
+            Event::Warning { code: "outbox_held", .. } => {
+                return Err(Failure::failed("the outbox is held: see homing outbox release, homing outbox discard"));
+            }
             _ => {}
         }
         Ok(())

@@ -105,7 +105,7 @@ fn bad_lines_are_errors_with_their_reference_and_nothing_ends() {
     pipe.send(&json!({"op": "publish", "ref": "r", "topic": "a", "colour": "red"}));
     assert_eq!(error(&mut pipe), with("r", "unknown_key"));
     pipe.send(&json!({"op": "cancel", "ref": "c", "id": 7}));
-    assert_eq!(error(&mut pipe), with("c", "unknown_op"));
+    assert_eq!(error(&mut pipe), with("c", "not_waiting"));
     pipe.publish("q", "a", "x", 3);
     assert_eq!(error(&mut pipe), with("q", "qos_invalid"));
     pipe.publish("large", "a", "x".repeat((16 << 20) + 1), 1);

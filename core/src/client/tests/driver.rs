@@ -19,23 +19,23 @@ use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet, Protocol};
 use crate::wire::{Decoder, encode};
 use crate::{Fate, Homing};
 
-fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), test).await.expect("hangs") });
 }
 
-fn options(folder: &Path, address: SocketAddr) -> Options {
+pub(super) fn options(folder: &Path, address: SocketAddr) -> Options {
     let mut options = Options::new(folder.join("store.db"));
     options.broker = Some(BrokerUrl::parse(&format!("mqtt://{address}")).unwrap());
     options
 }
 
 /// Nobody listens there.
-fn nowhere() -> SocketAddr {
+pub(super) fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn on() -> Publish {
+pub(super) fn on() -> Publish {
     Publish::new(TopicName::new("light").unwrap(), "on")
 }
 
@@ -107,7 +107,7 @@ fn close_takes_the_longest_deadline_and_a_second_one() {
 }
 
 /// A broker of one link at a time that accepts and answers with what it is told.
-fn broker(
+pub(super) fn broker(
     links: usize,
     mut answer: impl FnMut(usize, Packet) -> Vec<Packet> + Send + 'static,
 ) -> (SocketAddr, std::thread::JoinHandle<()>) {
@@ -141,7 +141,7 @@ fn serve(socket: &mut TcpStream, mut answer: impl FnMut(Packet) -> Vec<Packet>) 
     }
 }
 
-fn connack(reason: ReasonCode) -> Packet {
+pub(super) fn connack(reason: ReasonCode) -> Packet {
     Packet::ConnAck(Box::new(ConnAck { session_present: false, reason, properties: ConnAckProperties::default() }))
 }
 

@@ -1,7 +1,11 @@
 //! Tests of the turn, with real rows.
+mod app;
 mod driver;
 mod engine;
 mod inbox;
+mod life;
+mod limits;
 mod model_broker;
 mod outbox;
 mod pair;
+mod room;

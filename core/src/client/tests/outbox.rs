@@ -1,150 +1,21 @@
-//! The outbox as an app sees it, over a real store: keys, cancelling, policies at the limit, parking, one batch.
+//! The outbox as an app sees it: keys, cancelling, parking, one batch.
 
-use std::sync::Arc;
+use super::app::*;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use crate::client::command::{Cancel, Command, Reply};
-use crate::client::turn::{Engine, Outputs, TurnInput};
-use crate::model::broker_url::BrokerUrl;
-use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::event::{Event, Fate, Why};
-use crate::model::message::{IfUnsupported, Lane, MessageId, Publish, QoS, StoreId};
-use crate::model::options::{Limit, Options, OutboxFull, Qos0Offline};
+use crate::client::command::{Cancel, Command};
+use crate::client::turn::{Outputs, TurnInput};
+use crate::model::error::{Error, PublishError};
+use crate::model::event::Fate;
+use crate::model::message::{IfUnsupported, Lane, QoS};
+use crate::model::options::OutboxFull;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::join_id;
-use crate::model::topic::TopicName;
 use crate::session::effect::{Input, Now};
 use crate::store::reader::Reader;
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet};
-
-const DAY_MS: i64 = 24 * 3600 * 1000;
-
-struct App {
-    folder: tempfile::TempDir,
-    options: Options,
-    engine: Option<Engine>,
-    now_ms: i64,
-    events: Vec<Event>,
-    settled: Vec<(u64, Fate)>,
-}
-
-type Commands = Vec<TurnInput>;
-
-impl App {
-    fn new(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = Options::new(folder.path().join("store.db"));
-        options.broker = Some(BrokerUrl::parse("mqtt://model").unwrap());
-        change(&mut options);
-        let (events, settled) = (Vec::new(), Vec::new());
-        let mut app = Self { folder, options, engine: None, now_ms: 1_000, events, settled };
-        app.restart();
-        app
-    }
-
-    /// As after a kill.
-    fn restart(&mut self) {
-        self.engine = None;
-        self.engine = Some(Engine::open(Arc::new(self.options.clone()), self.now_ms, 1).unwrap());
-        self.turn(vec![TurnInput::Session(Input::Tick)]);
-    }
-
-    fn turn(&mut self, mut inputs: Commands) -> Vec<Packet> {
-        let mut out = Outputs::default();
-        let now = Now { mono_ms: self.now_ms, wall_ms: self.now_ms, store_ms: self.now_ms };
-        let engine = self.engine.as_mut().unwrap();
-        engine.turn(&mut inputs, now, 1 << 20, &mut out).unwrap();
-        out.replies.into_iter().for_each(Reply::committed);
-        self.events.append(&mut out.events);
-        self.settled.append(&mut out.settled);
-        out.sends
-    }
-
-    fn ask<T, E>(&mut self, command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Command) -> Result<T, E> {
-        let (answer, mut reply) = oneshot::channel();
-        self.turn(vec![TurnInput::Command(command(answer))]);
-        reply.try_recv().unwrap()
-    }
-
-    fn online(&mut self, change: impl FnOnce(&mut ConnAckProperties)) -> Vec<Packet> {
-        let mut properties = ConnAckProperties::default();
-        change(&mut properties);
-        self.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp)]);
-        let session_present = self.engine.as_ref().unwrap().session().row().established;
-        let ack = ConnAck { session_present, reason: ReasonCode::Success, properties };
-        self.turn(vec![TurnInput::Session(Input::Packet(Packet::ConnAck(Box::new(ack))))])
-    }
-
-    fn offline(&mut self) {
-        self.turn(vec![TurnInput::Session(Input::LinkDown(Why::Cut(String::new())))]);
-        self.now_ms += 200_000;
-    }
-
-    fn try_publish(&mut self, message: Publish) -> Result<u64, PublishError> {
-        let message = crate::client::check::publish(message, &self.options)?;
-        self.ask(|answer| Command::Publish { message, _room: room(), answer })
-    }
-
-    fn publish(&mut self, message: Publish) -> u64 {
-        self.try_publish(message).unwrap()
-    }
-
-    fn publish_all(&mut self, messages: Vec<Publish>) -> Result<Vec<u64>, PublishError> {
-        let options = &self.options;
-        let checked = messages.into_iter().map(|message| crate::client::check::publish(message, options));
-        let messages = checked.collect::<Result<Vec<_>, _>>()?;
-        self.ask(|answer| Command::PublishAll { messages, _room: room(), answer })
-    }
-
-    fn fate(&mut self, n: u64) -> Fate {
-        self.ask(|answer| Command::Fate { n, answer }).unwrap()
-    }
-
-    fn cancel(&mut self, n: u64) -> Result<Cancel, Error> {
-        self.ask(|answer| Command::Cancel { n, answer })
-    }
-
-    fn by(&self, n: u64) -> Fate {
-        Fate::Superseded(MessageId::new(StoreId(self.engine.as_ref().unwrap().session().row().store_id), n))
-    }
-
-    fn waits(&self) -> Vec<u64> {
-        let rows = Reader::open(&self.options.store).unwrap().outbox(0, 500).unwrap();
-        rows.iter().map(|row| row.id.number()).collect()
-    }
-
-    fn sql(&self, text: &str) {
-        let connection = rusqlite::Connection::open(self.folder.path().join("store.db")).unwrap();
-        connection.execute_batch(text).unwrap();
-    }
-}
-
-fn room() -> tokio::sync::OwnedSemaphorePermit {
-    Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
-}
-
-fn message() -> Publish {
-    Publish::new(TopicName::new("up").unwrap(), "12345678")
-}
-
-fn acknowledge(app: &mut App, packets: &[Packet]) {
-    for packet in packets {
-        let Packet::Publish(publish) = packet else { continue };
-        app.turn(vec![TurnInput::Session(Input::Packet(Packet::PubAck(Ack::ok(publish.pid))))]);
-    }
-}
-
-fn payloads(packets: &[Packet]) -> Vec<&[u8]> {
-    let mut found = Vec::new();
-    for packet in packets {
-        if let Packet::Publish(publish) = packet {
-            found.push(&publish.payload[..]);
-        }
-    }
-    found
-}
 
 #[test]
 fn cancel_takes_back_what_was_not_sent_and_says_what_became_of_the_rest() {
@@ -299,128 +170,6 @@ fn at_most_100_000_keys_are_kept_and_the_oldest_goes_first() {
     let connection = rusqlite::Connection::open(app.folder.path().join("store.db")).unwrap();
     let count: i64 = connection.query_row("SELECT count(*) FROM idem", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 100_000);
-}
-
-fn limited(full: OutboxFull, messages: u64, bytes: u64) -> App {
-    App::new(|options| {
-        options.outbox_limit = Limit { messages, bytes };
-        options.outbox_full = full;
-        options.inflight = 1;
-    })
-}
-
-const FULL: Result<u64, PublishError> = Err(PublishError::LimitReached { limit: 3, unit: "messages" });
-
-#[test]
-fn p7_refuse_stores_nothing_and_a_batch_is_all_or_none() {
-    let mut app = limited(OutboxFull::Refuse, 3, 1 << 20);
-    app.publish_all(vec![message(), message()]).unwrap();
-    let batch = app.publish_all(vec![message(), message().idempotency("key")]);
-    assert_eq!(batch, FULL.map(|_| vec![]));
-    let last = app.publish(message().idempotency("last"));
-    assert_eq!(app.try_publish(message()), FULL);
-    assert_eq!(app.publish(message().idempotency("last")), last, "what is known needs no room");
-    assert_eq!(app.waits(), [1, 2, 3]);
-    app.cancel(1).unwrap();
-    app.publish(message());
-}
-
-#[test]
-fn p7_a_message_that_replaces_another_needs_no_room_for_it() {
-    for full in [OutboxFull::Refuse, OutboxFull::DropOldest, OutboxFull::DropNewest] {
-        let mut app = limited(full, 3, 1 << 20);
-        app.publish_all(vec![message(), message().supersede("light"), message()]).unwrap();
-        assert_eq!(app.publish(message().supersede("light")), 4);
-        assert_eq!((app.waits(), app.fate(2)), (vec![1, 3, 4], app.by(4)), "{full:?}");
-    }
-}
-
-#[test]
-fn p7_drop_oldest_spares_what_was_sent_and_drops_urgent_ones_last() {
-    let mut app = limited(OutboxFull::DropOldest, 3, 1 << 20);
-    app.online(|_| {});
-    let sent = app.publish(message());
-    let urgent = app.publish(message().lane(Lane::Urgent));
-    let (second, third) = (app.publish(message()), app.publish(message()));
-    assert_eq!((app.fate(second), app.waits()), (Fate::Dropped, vec![sent, third, urgent]));
-    let fourth = app.publish(message());
-    assert_eq!((app.fate(third), app.waits()), (Fate::Dropped, vec![sent, fourth, urgent]));
-    let ids = app.publish_all(vec![message(), message()]).unwrap();
-    assert_eq!((app.fate(fourth), app.fate(urgent)), (Fate::Dropped, Fate::Dropped));
-    assert_eq!(app.waits(), [sent, ids[0], ids[1]]);
-    assert_eq!(app.publish_all(vec![message(), message(), message()]), FULL.map(|_| vec![]));
-    assert_eq!(app.waits(), [sent, ids[0], ids[1]], "nothing is dropped for what finds no room");
-    assert_eq!(app.settled.iter().filter(|(_, fate)| *fate == Fate::Dropped).count(), 4);
-}
-
-#[test]
-fn p7_drop_oldest_by_bytes() {
-    let mut app = limited(OutboxFull::DropOldest, 1_000, 100);
-    let ids: Vec<u64> = (0..10).map(|_| app.publish(message())).collect();
-    let mut large = message();
-    large.payload = vec![0; 73].into();
-    let large = app.publish(large);
-    assert_eq!(app.waits(), [ids[8], ids[9], large], "75 bytes need the room of eight");
-    let mut huge = message();
-    huge.payload = vec![0; 99].into();
-    assert_eq!(app.try_publish(huge), Err(PublishError::LimitReached { limit: 100, unit: "bytes" }));
-    assert_eq!(app.waits().len(), 3);
-}
-
-#[test]
-fn p7_drop_newest_accepts_with_an_id_and_the_verdict_at_once() {
-    let mut app = limited(OutboxFull::DropNewest, 3, 1 << 20);
-    let ids = app.publish_all((0..5).map(|_| message()).collect()).unwrap();
-    assert_eq!((ids, app.waits()), (vec![1, 2, 3, 4, 5], vec![1, 2, 3]));
-    assert_eq!((app.fate(4), app.fate(5)), (Fate::Dropped, Fate::Dropped));
-    assert_eq!(app.settled, [(4, Fate::Dropped), (5, Fate::Dropped)]);
-    let (flushed, mut all) = oneshot::channel();
-    app.turn(vec![TurnInput::Command(Command::Flush { deadline: Duration::MAX, answer: flushed })]);
-    app.publish(message());
-    assert!(all.try_recv().is_err(), "a dropped message is not one of those that are waited for");
-    app.restart();
-    assert_eq!(app.fate(6), Fate::Dropped);
-    assert_eq!(payloads(&app.online(|_| {})).len(), 1);
-}
-
-#[test]
-fn p7_limits_below_what_is_stored_are_explained() {
-    let mut app = App::new(|_| {});
-    app.publish_all((0..5).map(|_| message()).collect()).unwrap();
-    for limit in [Limit { messages: 4, bytes: 1 << 20 }, Limit { messages: 5, bytes: 1 }] {
-        let mut options = app.options.clone();
-        options.outbox_limit = limit;
-        app.engine = None;
-        let error = Engine::open(Arc::new(options), 0, 1).err().unwrap();
-        assert!(matches!(&error, OpenError::Option { option: "outbox_limit", .. }), "{error}");
-        assert!(error.to_string().contains("the 5 messages"), "{error}");
-    }
-    app.restart();
-    assert_eq!(app.waits(), [1, 2, 3, 4, 5]);
-}
-
-#[test]
-fn p7_qos_0_without_a_connection_waits_or_is_refused_or_dropped_as_asked() {
-    let qos0 = || message().qos(QoS::AtMostOnce);
-    for policy in [Qos0Offline::Queue, Qos0Offline::Refuse, Qos0Offline::Drop] {
-        let mut app = App::new(|options| options.qos0_offline = policy);
-        let waiting = app.publish(message());
-        match policy {
-            Qos0Offline::Refuse => {
-                assert_eq!(app.try_publish(qos0()), Err(PublishError::Offline));
-                assert_eq!(app.publish_all(vec![message(), qos0()]), Err(PublishError::Offline));
-                assert_eq!(app.waits(), [waiting]);
-            }
-            _ => {
-                let id = app.publish(qos0());
-                let fate = if policy == Qos0Offline::Queue { Fate::Waiting } else { Fate::Dropped };
-                assert_eq!(app.fate(id), fate);
-            }
-        }
-        app.online(|_| {});
-        let id = app.publish(qos0());
-        assert_eq!(app.fate(id), Fate::Sent, "{policy:?}");
-    }
 }
 
 #[test]

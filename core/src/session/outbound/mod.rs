@@ -3,6 +3,7 @@
 mod acks;
 mod admit;
 mod care;
+mod copied;
 mod expiry;
 mod links;
 mod park;
@@ -99,6 +100,9 @@ pub struct Outbound {
     acknowledged: bool,
     /// On this link.
     sent_any: bool,
+    /// A copy that was put back: nothing leaves before the app has decided.
+    held: bool,
+    copied_through: [u64; 2],
 }
 
 impl Outbound {
@@ -121,6 +125,8 @@ impl Outbound {
             fruitless: 0,
             acknowledged: false,
             sent_any: false,
+            held: false,
+            copied_through: [0, 0],
         }
     }
 
@@ -222,7 +228,7 @@ impl Outbound {
 
     /// Sends what may be sent.
     pub fn pump(&mut self, cx: &mut Context<'_>) {
-        let Some(limits) = self.link else { return };
+        let Some(limits) = self.link.filter(|_| !self.held) else { return };
         while !self.care.holds() {
             if self.resend.is_some() && !self.resend(&limits, cx) {
                 return;
@@ -294,7 +300,7 @@ impl Outbound {
                 progress: Progress::Published,
                 sent_qos: sent.qos,
                 downgraded,
-                maybe_dup: row.maybe_dup,
+                maybe_dup: row.maybe_dup || self.is_copied(id),
                 counted: sent.qos != QoS::AtMostOnce,
                 size,
             },

@@ -1,8 +1,12 @@
 //! Gaps: what may be missing after an absence, and which gap an answer closes.
 
-use super::rig::Rig;
+use super::rig::{Rig, words};
 use crate::model::event::{Event, Gap, GapCause};
+use crate::model::message::QoS;
 use crate::model::options::{Options, Version};
+use crate::model::topic::TopicName;
+use crate::session::effect::Input;
+use crate::wire::Skipped;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -57,4 +61,17 @@ fn what_the_broker_is_known_to_keep_counts_if_it_is_less() {
     let keeps = |options: &mut Options| options.broker_keeps = Some(std::time::Duration::from_secs(600));
     assert!(told(&away(keeps, Some(u32::MAX), 400_000).0).is_empty());
     assert_eq!(told(&away(keeps, Some(u32::MAX), 700_000).0).len(), 1);
+}
+
+#[test]
+fn a_message_that_was_read_through_leaves_a_gap_with_its_size() {
+    let mut rig = Rig::new(|options| options.version = Version::V311);
+    rig.online(false);
+    rig.sent();
+    let topic = TopicName::new("home/film").unwrap();
+    rig.input(Input::Skipped(Skipped { topic, qos: QoS::AtLeastOnce, pid: 7, bytes: 70_000_000 }));
+    assert_eq!(words(&rig.sent()), ["puback 7"]);
+    let gap = told(&rig).remove(0);
+    assert_eq!((gap.cause, gap.bytes, gap.to_ms), (GapCause::TooLarge, Some(70_000_000), Some(rig.now.wall_ms)));
+    assert_eq!((gap.filters[0].as_str(), &rig.noted), ("home/film", &vec![gap.clone()]));
 }

@@ -14,4 +14,5 @@ mod parking;
 mod poison;
 mod rig;
 mod rows;
+mod waking;
 mod words;

@@ -62,6 +62,8 @@ impl Rig {
             last_connect_ms: None,
             unanswered: false,
             unproven: false,
+            held: false,
+            copied_through: [0, 0],
             suspect_id: None,
             strikes: 0,
         };

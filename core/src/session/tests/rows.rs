@@ -67,6 +67,11 @@ impl Rig {
                 let rows = rows.into_iter().take(max_rows).map(|(_, row)| row.clone()).collect();
                 Loaded::Outbox { lane, rows, complete }
             }
+            Load::Copied { through, max_rows } => {
+                let copied = self.outbox.iter().filter(|(id, _)| split_id(**id).1 <= through[split_id(**id).0]);
+                let rows: Vec<_> = copied.take(max_rows).map(|(id, row)| (*id, row.size())).collect();
+                Loaded::Copied { complete: rows.len() < max_rows, rows }
+            }
             Load::Released => Loaded::Released(self.released.clone()),
             Load::Parked { after, max_rows, .. } => {
                 let rows = self.parked.range(after + 1..).map(|(_, parked)| parked);

@@ -21,13 +21,16 @@ impl Reader {
     }
 }
 
+/// Cause, from, to, after which message, size.
+type Told = (GapCause, i64, Option<i64>, u64, Option<u64>);
+
 /// Rows of the same cause and times are one gap of several filters.
 fn read_gaps(connection: &Connection) -> Result<Vec<Gap>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT filter, cause, from_ms, to_ms, after_seq, bytes FROM gap ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut gaps: Vec<Gap> = Vec::new();
-    let mut places: HashMap<(GapCause, i64, Option<i64>, u64, Option<u64>), usize> = HashMap::new();
+    let mut places: HashMap<Told, usize> = HashMap::new();
     while let Some(row) = rows.next()? {
         let (cause, from_ms, to_ms, after_seq) = (read_cause(row, 1)?, row.get(2)?, row.get(3)?, read_u64(row, 4)?);
         let bytes = row.get::<_, Option<i64>>(5)?.map(i64::cast_unsigned);

@@ -19,6 +19,7 @@ use crate::model::event::Fate;
 use crate::model::message::{MessageId, QoS, StoreId};
 use crate::model::reason::ReasonCode;
 use crate::model::topic::TopicName;
+use crate::store::cipher::Unlock;
 use crate::store::codec::{Flags, int, read_topic, read_u64};
 use crate::store::error::StoreError;
 use crate::store::migrate::SCHEMA_VERSION;
@@ -100,23 +101,40 @@ impl Reader {
     /// # Errors
     /// [`OpenError`]; nothing was changed.
     pub fn open(store: &Path) -> Result<Self, OpenError> {
+        Self::unlocked(store, &Unlock::default())
+    }
+
+    /// Opens an existing encrypted store; never creates one. After a rekey by the driver it has to be opened again.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed.
+    #[cfg(feature = "encryption")]
+    pub fn open_with_key(store: &Path, key: crate::model::key::KeyProvider) -> Result<Self, OpenError> {
+        Self::unlocked(store, &Unlock::new(Some(key)))
+    }
+
+    pub(crate) fn unlocked(store: &Path, unlock: &Unlock) -> Result<Self, OpenError> {
         check_sqlite(store)?;
         let path = locate(store, false)?;
         if is_new(&path)? {
             return Err(not_a_store(&path, "an empty file"));
         }
-        recognise(&path)?;
+        recognise(&path, unlock)?;
         let open = || -> Result<Connection, StoreError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
-            connection.execute_batch(
-                "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;",
-            )?;
             Ok(connection)
         };
         let connection = open().map_err(|error| error.at_open(&path))?;
+        unlock.apply(&connection, &path)?;
+        connection
+            .execute_batch(
+                "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
+                 PRAGMA trusted_schema = OFF;",
+            )
+            .map_err(|error| StoreError::from(error).at_open(&path))?;
         let found = confirm(&connection, &path)?;
         if found < SCHEMA_VERSION {
             return Err(unavailable(

@@ -6,7 +6,7 @@ use super::gaps::count_gaps;
 use super::{Inner, Reader};
 use crate::model::consumer::Skipped;
 use crate::model::error::Error;
-use crate::model::event::{ConsumerStatus, Metrics, OutboxDepth, Status, SubscriptionStatus};
+use crate::model::event::{ConsumerStatus, Metrics, OutboxDepth, Status, Storage, SubscriptionStatus};
 use crate::model::message::StoreId;
 use crate::model::rows::{Hot, STALE};
 use crate::store::codec::int;
@@ -60,6 +60,9 @@ impl Reader {
                     filter: row.wish.filter,
                 })
                 .collect();
+            let metrics = driver.as_ref().and_then(|(_, metrics, at_ms)| {
+                serde_json::from_str::<Metrics>(metrics).ok().map(|metrics| (metrics, *at_ms))
+            });
             Ok(Status {
                 store_id: StoreId(session.store_id),
                 client_id: session.client_id,
@@ -78,9 +81,9 @@ impl Reader {
                 consumers,
                 subscriptions,
                 gaps: count_gaps(connection)?,
-                metrics: driver.and_then(|(_, metrics, at_ms)| {
-                    serde_json::from_str::<Metrics>(&metrics).ok().map(|metrics| (metrics, at_ms))
-                }),
+                storage: metrics.map_or(Storage::Ok, |(metrics, _)| metrics.storage),
+                held: session.held,
+                metrics,
             })
         })
     }

@@ -14,6 +14,20 @@ pub(crate) struct OutboxArgs {
 
 #[derive(Subcommand)]
 pub(crate) enum OutboxCommand {
+    /// A restored copy: send its messages after all (the original may have sent them)
+    #[command(after_help = "Example:\n  homing outbox release --store light.db")]
+    Release {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// A restored copy: cancel the messages that came with it
+    #[command(after_help = "Example:\n  homing outbox discard --store light.db")]
+    Discard {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Take a message back that was not sent yet
     #[command(after_help = "Example:\n  homing outbox cancel 7 --store light.db")]
     Cancel {

@@ -136,11 +136,17 @@ fn what_is_wrong_is_refused() {
     assert_eq!(kind(&["sub", "$share/g"]), wrong);
     assert_eq!(kind(&["sub", "a", "--count", "0"]), wrong);
     assert_eq!(kind(&["verdict", "x"]), wrong);
+    assert_eq!(kind(&["last", "a/#/b"]), wrong);
+    assert_eq!(kind(&["history"]), ErrorKind::MissingRequiredArgument);
+    assert_eq!(kind(&["history", "a", "--limit", "0"]), wrong);
+    assert_eq!(kind(&["history", "a", "--since", "soon"]), wrong);
+    assert_eq!(kind(&["history", "a", "--plot", "--json"]), ErrorKind::ArgumentConflict);
+    assert_eq!(kind(&["sub", "a", "--inbox-full", "burst"]), ErrorKind::InvalidValue);
     assert_eq!(kind(&["status", "--outbox-limit", "5"]), wrong);
     for absent in [["pub", "a", "x", "--lane", "k"], ["status", "a", "x", "--proxy", "p"]] {
         assert_eq!(kind(&absent), ErrorKind::UnknownArgument, "{absent:?}");
     }
-    for absent in ["sync", "gaps", "last", "history", "doctor", "watch", "completions"] {
+    for absent in ["sync", "doctor", "watch", "completions"] {
         assert_eq!(kind(&[absent]), ErrorKind::InvalidSubcommand, "{absent}");
     }
     assert_eq!(kind(&["outbox", "cancel"]), ErrorKind::MissingRequiredArgument);

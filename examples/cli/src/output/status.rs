@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use homing::{Metrics, Status, TopicFilter};
+use homing::{Metrics, Status, Storage, TopicFilter};
 use serde::Serialize;
 
 use super::time;
@@ -21,6 +21,8 @@ pub(crate) struct StatusLine {
     consumers: Vec<Consumer>,
     subscriptions: Vec<Subscription>,
     gaps: u64,
+    storage: Storage,
+    held: bool,
     schema_version: u32,
     metrics: Option<Metrics>,
     metrics_at: Option<String>,
@@ -109,6 +111,8 @@ impl StatusLine {
             consumers: consumers.collect(),
             subscriptions: subscriptions.collect(),
             gaps: status.gaps,
+            storage: status.storage,
+            held: status.held,
             schema_version: status.schema_version,
             metrics,
             metrics_at,
@@ -118,7 +122,7 @@ impl StatusLine {
     /// As the driver in this process knows it, rather than as it last wrote it.
     pub(crate) fn live(self, connection: &str, metrics: Metrics, now_ms: i64) -> Self {
         let connection = connection.to_owned();
-        Self { connection, metrics: Some(metrics), metrics_at: Some(time(now_ms)), ..self }
+        Self { connection, storage: metrics.storage, metrics: Some(metrics), metrics_at: Some(time(now_ms)), ..self }
     }
 }
 
@@ -142,6 +146,9 @@ impl fmt::Display for StatusLine {
         let Outbox { waiting, in_flight, bytes, parked } = self.outbox;
         let parked = if parked > 0 { format!(", {parked} parked") } else { String::new() };
         writeln!(f, "outbox         {waiting} waiting, {in_flight} in flight, {bytes} bytes{parked}")?;
+        if self.held {
+            writeln!(f, "               held: a restored copy; see homing outbox release, homing outbox discard")?;
+        }
         writeln!(f, "inbox          {} messages, {} bytes", self.inbox.messages, self.inbox.bytes)?;
         for Consumer { name, filter, cursor, behind, skipped } in &self.consumers {
             let (name, filter) = (name.escape_debug(), filter.escape_debug());
@@ -155,7 +162,12 @@ impl fmt::Display for StatusLine {
             let granted = granted.map_or_else(|| "not granted yet".to_owned(), |qos| format!("granted {qos}"));
             writeln!(f, "subscription   {}: QoS {qos}, {granted}", filter.escape_debug())?;
         }
-        write!(f, "gaps           {}", self.gaps)
+        write!(f, "gaps           {}", self.gaps)?;
+        match self.storage {
+            Storage::Full => write!(f, "\nstorage        full: free some space; nothing is taken in until then"),
+            Storage::Reader => write!(f, "\nstorage        a reader holds the log at its bound: end it"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -182,6 +194,8 @@ mod tests {
             }],
             subscriptions: vec![Subscription { filter: "a/#".to_owned(), qos: 2, granted: None }],
             gaps: 8,
+            storage: Storage::Ok,
+            held: false,
             schema_version: 9,
             metrics: None,
             metrics_at: None,
@@ -190,7 +204,7 @@ mod tests {
 
     #[test]
     fn keys_are_the_contract() {
-        let expected = r##"{"store_id":"00ff","last_connect":null,"client_id":"phone","broker":"mqtt://h:1883","connection":"not_driven","session_present":null,"outbox":{"waiting":1,"in_flight":2,"bytes":3},"inbox":{"messages":4,"bytes":5},"consumers":[{"name":"default","filter":"#","cursor":6,"behind":7}],"subscriptions":[{"filter":"a/#","qos":2,"granted":null}],"gaps":8,"schema_version":9,"metrics":null,"metrics_at":null}"##;
+        let expected = r##"{"store_id":"00ff","last_connect":null,"client_id":"phone","broker":"mqtt://h:1883","connection":"not_driven","session_present":null,"outbox":{"waiting":1,"in_flight":2,"bytes":3},"inbox":{"messages":4,"bytes":5},"consumers":[{"name":"default","filter":"#","cursor":6,"behind":7}],"subscriptions":[{"filter":"a/#","qos":2,"granted":null}],"gaps":8,"held":false,"schema_version":9,"metrics":null,"metrics_at":null}"##;
         assert_eq!(serde_json::to_string(&line()).unwrap(), expected);
         let live = line().live("connected", Metrics::default(), 0);
         let live = serde_json::to_value(&live).unwrap();

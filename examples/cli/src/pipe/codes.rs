@@ -39,7 +39,7 @@ pub(crate) fn of_publish(error: &PublishError) -> &'static str {
         PublishError::Name(_) => TOPIC_INVALID,
         PublishError::Ttl { .. } => TTL_INVALID,
         PublishError::LimitReached { .. } => LIMIT_REACHED,
-        PublishError::StorageFull => STORAGE_FULL,
+        PublishError::StorageFull { .. } => STORAGE_FULL,
         PublishError::Storage { .. } => STORAGE_FAILED,
         PublishError::Unknown => STORAGE_UNKNOWN,
         PublishError::Closed => CLOSED,
@@ -52,6 +52,8 @@ pub(crate) fn of(error: &Error) -> &'static str {
         Error::Closed => CLOSED,
         Error::Storage { .. } => STORAGE_FAILED,
         Error::PositionInvalid { .. } => POSITION_INVALID,
+        // Only `cancel` names a message.
+        Error::NoSuchMessage { .. } => NOT_WAITING,
         _ => BAD_VALUE,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Parsed {
 }
 
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every line is a publish")]
 pub(crate) enum Op {
     Publish(Publish),
     Subscribe(Subscription),

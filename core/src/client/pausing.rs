@@ -1,0 +1,109 @@
+//! Paused: the driver's thread waits with nothing open. Resuming is opening: the session is rebuilt from its rows.
+
+use super::clock::wall_ms;
+use super::command::Command;
+use super::driver::{Driver, Slot};
+use super::turn::{Engine, Failed, Outputs, TurnInput};
+use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::event::{Event, State, Why};
+use crate::model::life::Resumed;
+use crate::session::effect::Input;
+
+impl Driver {
+    /// On the way to a pause: whoever asks for something gets `Paused`, rather than a commit behind the app's back.
+    pub(super) fn refuse_while_pausing(&mut self) {
+        if self.pausing.is_none() {
+            return;
+        }
+        let mut kept = Vec::with_capacity(self.inputs.len());
+        for input in self.inputs.drain(..) {
+            match input {
+                TurnInput::Command(command @ Command::Close { .. }) => kept.push(TurnInput::Command(command)),
+                TurnInput::Command(command) => refuse(command),
+                input => kept.push(input),
+            }
+        }
+        self.inputs = kept;
+    }
+
+    /// Closes everything and waits. False: the client is closed, or no handle is left.
+    pub(super) async fn pause(&mut self) -> bool {
+        let Some((_, answer, wanted)) = self.pausing.take() else { return true };
+        self.keep_counters();
+        self.slot = Slot::None;
+        self.stop_listening();
+        self.fanout.paused(true);
+        self.park_reading(true).await;
+        let Some(engine) = self.engine.take() else { return false };
+        let (mut resting, done) = engine.rest(self.clock.now(), wanted);
+        let done = done.map_err(|error| {
+            tracing::error!(%error, "the store could not be closed in order before a pause");
+            Error::Storage { detail: error.text }
+        });
+        self.inputs.clear();
+        self.out = Outputs::default();
+        self.fanout.events(&mut vec![Event::State(State::Paused)]);
+        drop(answer.send(done));
+        loop {
+            let Some(command) = self.commands.recv().await else { return false };
+            match command {
+                Command::Resume { answer } => match self.reopen(&mut resting) {
+                    Ok((engine, resumed)) => {
+                        self.clock.at_least(engine.session().hot().clock_ms);
+                        self.engine = Some(engine);
+                        self.listen();
+                        self.park_reading(false).await;
+                        self.fanout.paused(false);
+                        self.fanout.events(&mut vec![Event::State(State::Offline(Why::Asked))]);
+                        drop(answer.send(Ok(resumed)));
+                        self.inputs.push(TurnInput::Session(Input::Tick));
+                        return true;
+                    }
+                    Err(error) => drop(answer.send(Err(error))),
+                },
+                Command::Pause { answer, .. } => drop(answer.send(Ok(()))),
+                Command::Close { answer, .. } => {
+                    drop(answer.send(Ok(())));
+                    return false;
+                }
+                command => refuse(command),
+            }
+        }
+    }
+
+    fn reopen(&self, resting: &mut Failed) -> Result<(Engine, Resumed), OpenError> {
+        let path = resting.path().to_owned();
+        let unavailable = |detail: &str| OpenError::StoreUnavailable { path: path.clone(), detail: detail.to_owned() };
+        if !path.exists() {
+            return Err(unavailable("its file has vanished; put it back"));
+        }
+        let (engine, store_changed) = resting.reopen(wall_ms(), fastrand::u64(..))?;
+        if engine.session().row().store_id != self.fanout.store().0 {
+            return Err(unavailable("another store stands in its place; close this client and open it anew"));
+        }
+        Ok((engine, Resumed { store_changed }))
+    }
+
+    async fn park_reading(&self, park: bool) {
+        let reading = {
+            let mut slot = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            slot.parked = park;
+            slot.reading.clone()
+        };
+        match reading {
+            Some(reading) if park => reading.park().await,
+            Some(reading) => reading.unpark().await,
+            None => {}
+        }
+    }
+}
+
+/// Says `Paused` to whoever asked.
+fn refuse(command: Command) {
+    let mut out = Outputs::default();
+    Engine::promise(command, &mut out);
+    out.replies.drain(..).for_each(|reply| reply.failed(&PublishError::Paused, &Error::Paused));
+    if let Some((_, answer)) = out.ending {
+        drop(answer.send(Err(Error::Paused)));
+    }
+}
