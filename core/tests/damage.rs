@@ -1,4 +1,5 @@
 //! P10: a damaged file is set aside whole, what can be read of it comes through once, and numbers are never given twice.
+//! More than 400 lines: one file a kind of damage would repeat what all of them prepare.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod store_common;

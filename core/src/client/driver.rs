@@ -1,5 +1,7 @@
 //! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
 
+mod sending;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -9,20 +11,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::command::{Answer, Command, Done, Reply};
+use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
 use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
-use crate::link::{Link, LinkError, tcp};
+use crate::link::{Link, LinkError};
 use crate::model::error::Error;
 use crate::model::event::Why;
 use crate::model::life::Network;
 use crate::model::options::Options;
 use crate::session::effect::Input;
-use crate::wire::{Decoder, encode};
+use crate::wire::Decoder;
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
 /// or many publishers would keep the acknowledgements of what they publish from being read.
@@ -346,100 +348,5 @@ impl Driver {
         let changed = self.known_network.as_ref().is_some_and(|known| known.id != network.id && network.online);
         self.inputs.push(TurnInput::Session(Input::Network { online: network.online, changed }));
         self.known_network = Some(network);
-    }
-
-    fn send(&mut self) {
-        if let Slot::Open(link, decoder) = &mut self.slot {
-            let protocol = decoder.protocol();
-            for packet in self.out.sends.drain(..) {
-                if let Err(error) = encode(&packet, protocol, link.output()) {
-                    tracing::error!(error = %error, "a packet could not be written");
-                    self.out.close = true;
-                }
-            }
-            link.try_write();
-            if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
-                // Nobody waits for the buffer to run empty: no turn for it.
-                link.take_drained();
-            }
-        }
-        self.out.sends.clear();
-        if std::mem::take(&mut self.out.close) {
-            self.keep_counters();
-            let abort = std::mem::take(&mut self.out.abort);
-            self.slot = match std::mem::replace(&mut self.slot, Slot::None) {
-                Slot::Open(..) if abort => Slot::Closing(Box::pin(std::future::ready(()))),
-                Slot::Open(link, _) => {
-                    Slot::Closing(Box::pin(async move {
-                        // A farewell that does not get through is no failure: the link is given up anyway.
-                        drop(tokio::time::timeout(FAREWELL_LIMIT, link.finish()).await);
-                    }))
-                }
-                // An attempt that is given up: the session waits for its end all the same.
-                Slot::Opening(_) => Slot::Closing(Box::pin(std::future::ready(()))),
-                // A link that ended in this very turn has told so.
-                ended @ (Slot::None | Slot::Closing(_)) => ended,
-            };
-        }
-        if std::mem::take(&mut self.out.open) {
-            let broker = self.options.broker.clone();
-            let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
-            self.slot = Slot::Opening(Box::pin(async move {
-                let broker = match (broker, stored) {
-                    (Some(broker), _) => broker,
-                    (None, Some(text)) => crate::model::broker_url::BrokerUrl::parse(&text)
-                        .map_err(|error| LinkError::Other(error.to_string()))?,
-                    (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
-                };
-                tcp::connect(broker.host(), broker.port(), CONNECT_LIMIT).await
-            }));
-        }
-    }
-
-    fn answer(&mut self) {
-        if let Some((limit, answer)) = self.out.ending.take() {
-            self.closing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer));
-        }
-        if let Some((limit, answer, wanted)) = self.out.pausing.take() {
-            self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer, wanted));
-        }
-        let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
-        let hot = engine.session().hot();
-        self.fanout.arrived(hot.next_seq - 1);
-        self.fanout.settled(&mut self.out.settled);
-        self.fanout.events(&mut self.out.events);
-        self.fanout.metrics(engine.metrics());
-        // Last: whoever has an answer finds what led to it in the stream of events and in the counters.
-        self.out.replies.drain(..).for_each(Reply::committed);
-    }
-
-    /// Bytes read, written and ignored on all links.
-    fn counters(&self) -> (u64, u64, u64) {
-        let (read, written, ignored) = self.counted;
-        match &self.slot {
-            Slot::Open(link, decoder) => {
-                let (bytes_in, bytes_out) = link.counters();
-                (read + bytes_in, written + bytes_out, ignored + decoder.ignored_bytes())
-            }
-            _ => self.counted,
-        }
-    }
-
-    /// The link is about to go: its counters stay.
-    pub(super) fn keep_counters(&mut self) {
-        self.counted = self.counters();
-    }
-
-    fn finish(&mut self) {
-        // Before the lock is free: the next driver's socket has the same name.
-        self.stop_listening();
-        let result = match self.engine.take() {
-            Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
-            None => Ok(()),
-        };
-        self.slot = Slot::None;
-        if let Some((_, answer)) = self.closing.take() {
-            drop(answer.send(result));
-        }
     }
 }

@@ -6,6 +6,7 @@ mod command;
 mod consumer;
 mod copied;
 mod driver;
+mod failed;
 mod fanout;
 mod life;
 mod mailbox;
@@ -25,11 +26,12 @@ mod turn;
 mod upkeep;
 mod waiters;
 mod wake;
+mod watches;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use clock::Clock;
 pub use command::Cancel;
@@ -40,10 +42,11 @@ use fanout::{Fanout, Listeners};
 pub use mailbox::Mailbox;
 use reading::{Reading, open_reader};
 use turn::Engine;
+pub use watches::{Events, StateWatch};
 
 use crate::model::consumer::Start;
 use crate::model::error::{Error, OpenError, PublishError};
-use crate::model::event::{Event, Fate, Metrics, State, Why};
+use crate::model::event::{Fate, Metrics, State, Why};
 use crate::model::life::Network;
 use crate::model::message::{MessageId, Publish, StoreId, Subscription};
 use crate::model::options::Options;
@@ -316,12 +319,12 @@ impl Homing {
 
     /// The newest connection state; conflated.
     pub fn state(&self) -> StateWatch {
-        StateWatch(self.listeners.state.clone())
+        StateWatch::new(self.listeners.state.clone())
     }
 
     /// Everything that happens from now on. Bounded: a slow reader gets [`Event::Missed`].
     pub fn events(&self) -> Events {
-        Events(self.listeners.events.upgrade().map(|events| events.subscribe()))
+        Events::new(self.listeners.events.upgrade().map(|events| events.subscribe()))
     }
 
     /// Counters since the client was opened.
@@ -371,37 +374,5 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
     let (fanout, listeners) = Fanout::new(store, State::Offline(Why::Asked), hot.next_seq - 1, options.max_packet);
     if opened.send(Ok((commands, listeners, store))).is_ok() {
         runtime.block_on(Driver::new(engine, options, clock, queue, fanout, network, reading).run());
-    }
-}
-
-/// The newest state of the connection.
-#[derive(Debug, Clone)]
-pub struct StateWatch(watch::Receiver<State>);
-
-impl StateWatch {
-    /// Now.
-    pub fn get(&self) -> State {
-        self.0.borrow().clone()
-    }
-
-    /// Waits for a change that this watch has not seen; None: the client is gone. Cancel-safe.
-    pub async fn changed(&mut self) -> Option<State> {
-        self.0.changed().await.ok()?;
-        Some(self.0.borrow_and_update().clone())
-    }
-}
-
-/// A stream of events.
-#[derive(Debug)]
-pub struct Events(Option<broadcast::Receiver<Event>>);
-
-impl Events {
-    /// The next event; None: the client is gone. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Event> {
-        match self.0.as_mut()?.recv().await {
-            Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
     }
 }

@@ -3,7 +3,8 @@
 use super::clock::wall_ms;
 use super::command::Command;
 use super::driver::{Driver, Slot};
-use super::turn::{Engine, Failed, Outputs, TurnInput};
+use super::failed::Failed;
+use super::turn::{Engine, Outputs, TurnInput};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, State, Why};
 use crate::model::life::Resumed;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::command::{Answer, Command, Done, Reply};
 use super::recover::store_damaged;
 use super::room::Intake;
-use super::syncing::{self, Sync};
+use super::syncing::Sync;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError};
@@ -16,7 +16,7 @@ use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, SetAside, Store, StoreError, StoreOptions, settle_damage};
+use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -66,17 +66,17 @@ pub(crate) struct Engine {
     /// What is watched of the inbox.
     pub(super) inbox: InboxWatch,
     pub(super) intake: Intake,
-    connection: &'static str,
+    pub(super) connection: &'static str,
     retention_at: i64,
     report_at: i64,
     pub(super) commits: u64,
-    failures: u64,
-    turns: u64,
-    largest: u64,
-    slowest_us: u64,
+    pub(super) failures: u64,
+    pub(super) turns: u64,
+    pub(super) largest: u64,
+    pub(super) slowest_us: u64,
     bytes: (u64, u64, u64),
     /// How often the file was found corrupt.
-    damage: u32,
+    pub(super) damage: u32,
 }
 
 impl Engine {
@@ -99,7 +99,7 @@ impl Engine {
         Self::with_store(options, store, seed)
     }
 
-    fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
+    pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
         let mut fx = Effects::default();
@@ -144,34 +144,6 @@ impl Engine {
         };
         let inbox = InboxWatch::new(&restored.open_gaps);
         Ok((Session::new(Arc::clone(options), restored, seed), inbox))
-    }
-
-    /// After a failed commit: what is left can open the file anew.
-    pub(crate) fn fail(self) -> Failed {
-        Failed {
-            turn: self.store.hot().turn,
-            metrics: self.metrics(),
-            wanted: self.session.is_wanted(),
-            damage: self.damage,
-            store: Some(self.store),
-            waiters: self.waiters,
-            syncs: self.syncs,
-            failures: 1,
-            intake: self.intake,
-            options: self.options,
-        }
-    }
-
-    /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
-    pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
-        self.connection = "disconnected";
-        let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
-        let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
-        let done = committed.and_then(|_| self.store.close());
-        let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
-        let failures = u64::from(done.is_err());
-        let damage = self.damage;
-        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, damage, options }, done)
     }
 
     /// The session, for its timers and counters.
@@ -403,75 +375,6 @@ impl Engine {
             };
             self.session.handle(Input::Rows(loaded), now, &mut self.fx);
         }
-    }
-}
-
-/// A client whose store has failed.
-pub(crate) struct Failed {
-    turn: u64,
-    metrics: Metrics,
-    /// The app's wish to be connected outlives the trouble.
-    wanted: bool,
-    /// How often the file was found corrupt.
-    damage: u32,
-    /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
-    store: Option<Store>,
-    waiters: Waiters,
-    syncs: Vec<Sync>,
-    /// Commits that failed: one, or none if the store was only let go.
-    failures: u64,
-    intake: Intake,
-    options: Arc<Options>,
-}
-
-impl Failed {
-    /// Those who catch up and whose time is over are told so.
-    pub(crate) fn give_up(&mut self, now_ms: i64, error: &Error) {
-        syncing::give_up(&mut self.syncs, now_ms, error);
-    }
-
-    /// The store's file, for words about it.
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.options.store
-    }
-
-    /// The file was found corrupt once more: how often by now.
-    pub(super) fn count_damage(&mut self) -> u32 {
-        self.damage += 1;
-        self.damage
-    }
-
-    /// See [`settle_damage`]; every handle is closed first.
-    pub(super) fn set_aside(self, wall_ms: i64) -> Result<Option<SetAside>, OpenError> {
-        drop(self.store);
-        settle_damage(&store_options(&self.options, wall_ms), true)
-    }
-
-    /// Opens the file again and rebuilds the session from its rows. Says whether the failed commit has happened after
-    /// all (a sync may fail behind a write that arrived: measured).
-    pub(crate) fn reopen(&mut self, wall_ms: i64, seed: u64) -> Result<(Engine, bool), OpenError> {
-        let options = Arc::clone(&self.options);
-        let store = match self.store.take() {
-            Some(store) => store.reopen()?,
-            None if self.failures > 0 => Store::open_again(&store_options(&options, wall_ms))?,
-            None => Store::open_existing(&store_options(&options, wall_ms))?,
-        };
-        let happened = store.hot().turn > self.turn;
-        let mut engine = Engine::with_store(options, store, seed)?;
-        engine.waiters = std::mem::take(&mut self.waiters);
-        engine.intake = self.intake.reopened(engine.store.is_short());
-        // What ended in the failed turn is told by the rows alone.
-        let (store, hot) = (&mut engine.store, engine.session.hot());
-        engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
-        engine.syncs = std::mem::take(&mut self.syncs);
-        engine.session.watch_drain(!engine.syncs.is_empty());
-        engine.session.go_on(self.metrics, self.wanted);
-        let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
-        (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
-            (turns, commits, largest_turn, slowest_turn_us);
-        engine.failures = commit_failures + self.failures;
-        engine.damage = self.damage;
-        Ok((engine, happened))
     }
 }
 

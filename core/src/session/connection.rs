@@ -1,8 +1,9 @@
 //! The life of links: when to connect and as whom, keep alive, time-outs, what each refusal means.
 
+mod ending;
+
 use super::backoff::Backoff;
-use crate::model::event::{State, Why};
-use crate::model::reason::ReasonCode;
+use crate::model::event::Why;
 use crate::wire::packet::Protocol;
 
 /// How long a broker may take for its CONNACK.
@@ -381,71 +382,5 @@ impl Connection {
             }
             _ => None,
         }
-    }
-
-    /// Close was asked for, and this is why.
-    pub fn closing(&mut self, why: Why) {
-        self.phase = Phase::Closing;
-        self.ending = Some(why);
-    }
-
-    /// We ended the dance of a foreign session: the next link comes at once, but not for ever.
-    pub fn dance_on(&mut self, next: Purpose) {
-        self.purpose = next;
-        self.dances += 1;
-    }
-
-    /// The link is gone. Says what the app should be told, and whether two clients seem to share one client id.
-    pub fn down(&mut self, why: Why, now: i64, rng: &mut fastrand::Rng) -> (State, bool) {
-        // Asked for by the session, that is: a link that only the driver gave up waits like one that was cut.
-        let asked = self.ending == Some(Why::Asked);
-        let why = self.ending.take().unwrap_or(why);
-        let was = std::mem::replace(&mut self.phase, Phase::Down);
-        let mut probable_take_over = false;
-        let found_dead = std::mem::take(&mut self.found_dead);
-        self.refused = false;
-        if let Phase::Up(up) = was {
-            let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
-            self.short_lives = if short { self.short_lives + 1 } else { 0 };
-            probable_take_over = self.short_lives == SHORT_LIVES;
-            self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;
-        }
-        if !self.wanted {
-            return (State::Offline(Why::Asked), false);
-        }
-        if self.taken_over {
-            return (State::TakenOver, false);
-        }
-        if self.blocked {
-            return (State::Offline(Why::InboxFull), false);
-        }
-        if self.offline {
-            return (State::Offline(Why::NoNetwork), probable_take_over);
-        }
-        let wait = match &why {
-            Why::Asked if asked && self.dances < 4 => 0,
-            Why::KeepAlive | Why::NetworkChanged if found_dead || why == Why::NetworkChanged => {
-                self.backoff.stable();
-                (self.soonest(now) - now).unsigned_abs()
-            }
-            Why::Broker(
-                ReasonCode::ClientIdentifierNotValid
-                | ReasonCode::BadUserNameOrPassword
-                | ReasonCode::NotAuthorized
-                | ReasonCode::Banned
-                | ReasonCode::BadAuthenticationMethod,
-            ) => {
-                self.refused = true;
-                REFUSED_WAIT_MS
-            }
-            _ => self.backoff.next_delay_ms(rng),
-        };
-        self.retry_at = Some(now.saturating_add_unsigned(wait));
-        (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
-    }
-
-    /// The broker says that another client has the session now (0x8E).
-    pub fn taken_over(&mut self) {
-        self.taken_over = true;
     }
 }

@@ -7,6 +7,7 @@ pub mod connection;
 mod copied;
 mod drain;
 pub mod effect;
+mod ending;
 mod handshake;
 pub mod inbound;
 pub mod outbound;
@@ -30,11 +31,10 @@ use subscriptions::Subscriptions;
 use crate::model::event::{Event, Gap, GapCause, Metrics, State, Why};
 use crate::model::message::StoreId;
 use crate::model::options::Options;
-use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, ReceivedQos2, SessionRow, SubscriptionRow};
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
-use crate::wire::packet::{Disconnect, Packet, Protocol};
+use crate::wire::packet::{Packet, Protocol};
 
 /// So many topics get a gap of their own when QoS 0 messages find no room.
 const DROPPED_TOPICS: usize = 64;
@@ -342,77 +342,6 @@ impl Session {
             let (filters, cause, to_ms) = (vec![filter.clone()], GapCause::Qos0Dropped, now.wall_ms);
             fx.writes.push(Write::GapClose { filter, cause, to_ms });
             fx.events.push(Event::Gap(Gap { filters, cause, from_ms, to_ms: Some(to_ms), after_seq, bytes: None }));
-        }
-    }
-
-    fn disconnect(&mut self, with_will: bool, fx: &mut Effects) {
-        self.conn.wanted = false;
-        if let Some(up) = self.conn.up() {
-            let reason = if with_will { ReasonCode::DisconnectWithWill } else { ReasonCode::Success };
-            if !with_will || up.protocol == Protocol::V5 {
-                fx.sends.push(Packet::Disconnect(Disconnect::new(reason)));
-            }
-        }
-        match self.conn.phase {
-            Phase::Down => fx.events.push(Event::State(State::Offline(Why::Asked))),
-            _ => self.close(Why::Asked, fx),
-        }
-    }
-
-    fn close(&mut self, why: Why, fx: &mut Effects) {
-        if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
-            self.link_ends(&why, fx);
-            self.conn.closing(why);
-            self.held.clear();
-            self.out.disconnected();
-            self.inb.disconnected();
-            self.subs.disconnected();
-            fx.close = true;
-        }
-    }
-
-    /// The broker broke the protocol: DISCONNECT with the reason (MQTT 5), close, and go on at the next connect.
-    fn violation(&mut self, reason: ReasonCode, text: String, fx: &mut Effects) {
-        let v5 = match self.conn.phase {
-            Phase::Up(up) => up.protocol == Protocol::V5,
-            Phase::Handshake { .. } => self.wanted_protocol() == Protocol::V5,
-            _ => false,
-        };
-        if v5 {
-            fx.sends.push(Packet::Disconnect(Disconnect::new(reason)));
-        }
-        if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
-            fx.events.push(Event::Warning {
-                code: "protocol_violation",
-                text: format!("broker: {text}; closed with {reason}"),
-            });
-        }
-        self.close(Why::Protocol(reason, text), fx);
-    }
-
-    fn link_down(&mut self, why: Why, now: Now, fx: &mut Effects) {
-        if self.conn.phase == Phase::Down {
-            // The end of a link was told twice: the wait that the first one began stands.
-            return;
-        }
-        self.held.clear();
-        self.link_closed(&why, now, fx);
-        self.out.disconnected();
-        self.inb.disconnected();
-        self.subs.disconnected();
-        let (state, probable_take_over) = self.conn.down(why, now.mono_ms, &mut self.rng);
-        if probable_take_over {
-            let text = "five links in a row were cut within 10 s of CONNACK; another client may use the same client id";
-            fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
-        }
-        let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_), .. });
-        if !too_large && other_end {
-            self.too_large = 0;
-        }
-        let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
-        if !dancing {
-            fx.events.push(Event::State(state));
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Opening: nothing is touched before it is known to be a store of ours that nobody else drives.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};

@@ -112,8 +112,7 @@ fn graft(aside: &Path, template: &Path, work: &Path) -> Result<(), StoreError> {
     let roots: Vec<i64> = {
         let connection = Connection::open(template)?;
         let mut statement = connection.prepare("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")?;
-        let roots = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        roots
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     let page = 4096;
     let whole = fs::read(template).map_err(system)?;
@@ -147,7 +146,7 @@ fn fill_from(
     now_ms: i64,
     name: &str,
 ) -> Result<Saved, StoreError> {
-    let old = source.and_then(|source| read_hot(source).ok()).filter(|hot| is_plausible(hot));
+    let old = source.and_then(|source| read_hot(source).ok()).filter(is_plausible);
     let mut saved = Saved { session: session.is_some(), counters: old.is_some(), ..Saved::default() };
     target.execute_batch("CREATE TEMP TABLE first AS SELECT * FROM consumer; DELETE FROM consumer;")?;
     for table in &TABLES {

@@ -129,7 +129,7 @@ pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Result<Exit, Failure> {
     let (repaired, checkup) = looked?;
     let line = DoctorLine::new(&checkup, &repaired, &store);
     let mut out = Out::default();
-    if args.json { out.json(&line) } else { out.text(&line.text()) }?;
+    if args.json { out.json(&line) } else { out.text(line.text()) }?;
     out.flush()?;
     Ok(if line.ok { Exit::Done } else { Exit::Failed })
 }

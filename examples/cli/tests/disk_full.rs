@@ -1,7 +1,7 @@
 //! Full disks and a log that a reader holds (P7, P10): the real binary, real file systems of 2 and 16 MB, a real broker.
 //! The file systems are mounted by the tests, which needs root.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

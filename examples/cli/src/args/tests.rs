@@ -146,9 +146,10 @@ fn what_is_wrong_is_refused() {
     for absent in [["pub", "a", "x", "--lane", "k"], ["status", "a", "x", "--proxy", "p"]] {
         assert_eq!(kind(&absent), ErrorKind::UnknownArgument, "{absent:?}");
     }
-    for absent in ["sync", "doctor", "watch", "completions"] {
+    for absent in ["watch", "shell"] {
         assert_eq!(kind(&[absent]), ErrorKind::InvalidSubcommand, "{absent}");
     }
+    assert_eq!(kind(&["sync", "--deadline", "soon"]), ErrorKind::ValueValidation);
     assert_eq!(kind(&["outbox", "cancel"]), ErrorKind::MissingRequiredArgument);
     assert_eq!(kind(&["outbox", "cancel", "x"]), ErrorKind::ValueValidation);
 }

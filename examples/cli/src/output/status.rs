@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn keys_are_the_contract() {
-        let expected = r##"{"store_id":"00ff","last_connect":null,"client_id":"phone","broker":"mqtt://h:1883","connection":"not_driven","session_present":null,"outbox":{"waiting":1,"in_flight":2,"bytes":3},"inbox":{"messages":4,"bytes":5},"consumers":[{"name":"default","filter":"#","cursor":6,"behind":7}],"subscriptions":[{"filter":"a/#","qos":2,"granted":null}],"gaps":8,"held":false,"schema_version":9,"metrics":null,"metrics_at":null}"##;
+        let expected = r##"{"store_id":"00ff","last_connect":null,"client_id":"phone","broker":"mqtt://h:1883","connection":"not_driven","session_present":null,"outbox":{"waiting":1,"in_flight":2,"bytes":3},"inbox":{"messages":4,"bytes":5},"consumers":[{"name":"default","filter":"#","cursor":6,"behind":7}],"subscriptions":[{"filter":"a/#","qos":2,"granted":null}],"gaps":8,"storage":"ok","held":false,"schema_version":9,"metrics":null,"metrics_at":null}"##;
         assert_eq!(serde_json::to_string(&line()).unwrap(), expected);
         let live = line().live("connected", Metrics::default(), 0);
         let live = serde_json::to_value(&live).unwrap();
