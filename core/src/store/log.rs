@@ -43,7 +43,7 @@ pub(super) fn close(connection: Connection, doubt: bool) {
 /// never will: left in the log behind the last commit that counts, it would come back once every reader is gone.
 ///
 /// # Errors
-/// `StoreUnavailable`: it is as uncertain as before.
+/// [`OpenError`]: it is as uncertain as before.
 pub(super) fn settle_log(store: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     let uncertain =
         |what: String| unavailable(store, format!("its log cannot be made certain: {what}; try again later"));
@@ -53,7 +53,7 @@ pub(super) fn settle_log(store: &Path, unlock: &Unlock) -> Result<(), OpenError>
     match busy.map_err(StoreError::from) {
         Ok(false) => Ok(()),
         Ok(true) => Err(uncertain("another program is reading it".to_owned())),
-        Err(error) => Err(uncertain(error.text)),
+        Err(error) => Err(error.at_open(store)),
     }
 }
 

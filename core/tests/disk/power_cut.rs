@@ -1,7 +1,7 @@
 //! Power cuts at random moments of random turns (P1 to P4): what is acknowledged is there, whole, and nothing is half there.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::{fmt, fs};
 
 use fastrand::Rng;
 use homing::Durability;
@@ -20,6 +20,7 @@ const IMAGES: usize = 25;
 const CHAIN: usize = 5;
 /// Payloads of up to so many bytes make a log that is copied while turns go on.
 const LARGE: usize = 300_000;
+const LOCK: &str = "test.homing-lock";
 
 #[derive(Debug, Default)]
 struct Figures {
@@ -64,6 +65,8 @@ struct World {
     first_turn: u64,
     /// Moments of the log at which a turn was acknowledged.
     acknowledged: Vec<(usize, u64)>,
+    /// What the lock file held at moments of the log: it names a turn that no power cut takes.
+    marks: Vec<(usize, Vec<u8>)>,
     figures: Figures,
 }
 
@@ -75,8 +78,8 @@ impl World {
         let model = Model::new(&store, largest);
         store.close().unwrap();
         let first_turn = model.hot.turn;
-        let (history, acknowledged, figures) = (vec![model], Vec::new(), Figures::default());
-        Self { folder, disk, durability, history, first_turn, acknowledged, figures }
+        let (history, acknowledged, marks, figures) = (vec![model], Vec::new(), Vec::new(), Figures::default());
+        Self { folder, disk, durability, history, first_turn, acknowledged, marks, figures }
     }
 
     fn path(&self) -> PathBuf {
@@ -100,6 +103,7 @@ impl World {
     /// Turns, reopenings, kills and checkpoints, from the store as it stands; with `failing`, syncs that fail now and then.
     fn run(&mut self, rng: &mut Rng, failing: bool) -> Log {
         self.acknowledged.clear();
+        self.marks.clear();
         self.disk.record().unwrap();
         let mut store = self.open();
         let mut reader = None;
@@ -136,6 +140,7 @@ impl World {
                 store = self.reopen(rng, store);
             }
             self.disk.heal();
+            self.marks.push((self.disk.moment(), fs::read(self.folder.path().join(LOCK)).unwrap()));
         }
         drop(store);
         self.disk.heal();
@@ -168,9 +173,17 @@ impl World {
         again.unwrap_or_else(|_| Store::open_again(&options(&self.path(), self.durability)).unwrap())
     }
 
+    /// The files of a drive after a power cut, in the place of these. The lock file is not SQLite's: the newest is the worst.
+    fn lay(&self, image: &Image) {
+        image.write_to(self.folder.path()).unwrap();
+        if let Some((_, mark)) = self.marks.iter().rev().find(|(moment, _)| *moment <= image.moment) {
+            fs::write(self.folder.path().join(LOCK), mark).unwrap();
+        }
+    }
+
     /// A drive after a power cut, put in the place of this one.
     fn put(&mut self, image: &Image) {
-        image.write_to(self.folder.path()).unwrap();
+        self.lay(image);
         self.figures.images += 1;
         self.figures.unsynced += usize::from(!image.unsynced.is_empty());
         self.figures.lossy += usize::from(image.lost > 0);
@@ -181,6 +194,7 @@ impl World {
     fn check(&mut self, image: &Image) {
         self.put(image);
         let mut store = self.open();
+        assert_eq!(store.restored(), None, "taken for a copy");
         let (turn, acknowledged) = (store.hot().turn, self.acknowledged_at(image.moment));
         self.figures.lost += usize::from(turn < acknowledged);
         assert!(turn >= acknowledged, "turn {acknowledged} was acknowledged, found is {turn}");
@@ -192,11 +206,11 @@ impl World {
 
     /// The wreckage as a beginning.
     fn go_on(&mut self, image: &Image) {
-        image.write_to(self.folder.path()).unwrap();
+        self.lay(image);
         let turn = self.open().hot().turn;
         self.history = vec![self.model(turn).unwrap().clone()];
         self.first_turn = turn;
-        image.write_to(self.folder.path()).unwrap();
+        self.lay(image);
     }
 }
 
@@ -236,6 +250,7 @@ fn cut(
 fn check_process_kill(world: &mut World, image: &Image) {
     world.put(image);
     let mut store = world.open();
+    assert_eq!(store.restored(), None, "taken for a copy");
     let (turn, acknowledged) = (store.hot().turn, world.acknowledged_at(image.moment));
     world.figures.lost += usize::from(turn < acknowledged);
     world.model(turn).unwrap().check(&mut store, &world.path());
