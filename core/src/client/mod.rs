@@ -322,7 +322,7 @@ impl Homing {
         StateWatch::new(self.listeners.state.clone())
     }
 
-    /// Everything that happens from now on. Bounded: a slow reader gets [`Event::Missed`].
+    /// Everything that happens from now on. Bounded: a slow reader gets [`Event::Missed`](crate::Event::Missed).
     pub fn events(&self) -> Events {
         Events::new(self.listeners.events.upgrade().map(|events| events.subscribe()))
     }
