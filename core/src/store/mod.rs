@@ -31,6 +31,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod overflow;
+mod paths;
 pub mod reader;
 mod restored;
 mod retained;

@@ -18,6 +18,7 @@ use super::index::read_indexed;
 use super::lock::DriverLock;
 use super::log::{close, settle_log};
 use super::migrate::{APPLICATION_ID, SCHEMA_VERSION, upgrade};
+pub(super) use super::paths::{file_uri, is_new, locate};
 use super::restored::settle_copy;
 use super::session_row::{read_hot, read_session};
 use super::space::Space;
@@ -226,31 +227,6 @@ pub(super) fn not_a_store(path: &Path, what: &str) -> OpenError {
     OpenError::NotAStore { path: path.to_owned(), what: what.to_owned() }
 }
 
-/// The canonical path: two names of one store must lead to one lock.
-pub(super) fn locate(path: &Path, make_folder: bool) -> Result<PathBuf, OpenError> {
-    let system = |error: io::Error| unavailable(path, format!("{error}; check the path and its permissions"));
-    match fs::canonicalize(path) {
-        Ok(path) => return Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && make_folder => {}
-        Err(error) => return Err(system(error)),
-    }
-    let name = path.file_name().ok_or_else(|| not_a_store(path, "not the name of a file"))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(system)?;
-    Ok(fs::canonicalize(folder).map_err(system)?.join(name))
-}
-
-pub(super) fn is_new(path: &Path) -> Result<bool, OpenError> {
-    match fs::metadata(path) {
-        Ok(found) => Ok(found.len() == 0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(unavailable(path, error.to_string())),
-    }
-}
-
 /// Refuses what is not ours or cannot be written, without touching it.
 pub(super) fn inspect(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
     if let Some(folder) = path.parent()
@@ -315,19 +291,6 @@ pub(super) fn recognise(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
         Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::DatabaseCorrupt => Ok(()),
         Err(error) => Err(StoreError::from(error).at_open(path)),
     }
-}
-
-/// For SQLite's options behind it.
-pub(super) fn file_uri(path: &Path) -> String {
-    let mut uri = String::from(if cfg!(windows) { "file:///" } else { "file://" });
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(*byte)),
-            b'\\' if cfg!(windows) => uri.push('/'),
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri
 }
 
 /// What `recognise` saw may be outdated, and without locks is not certain.
