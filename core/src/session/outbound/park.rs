@@ -23,12 +23,16 @@ impl Outbound {
         cx.hot.parked_bytes += size;
         self.leave(id, size, cx);
         if sent == Some(QoS::ExactlyOnce) {
-            // The broker may hold the identifier, and would take a fresh message under it for a repeated one.
-            let (lane, ord) = split_id(id);
-            let pid = self.queues[lane].pids.pid(ord, cx.salt);
-            if self.skipped.insert(pid) {
-                cx.fx.writes.push(Write::SkipPid(pid));
-            }
+            self.skip_identifier(id, cx);
+        }
+    }
+
+    /// The broker may hold the identifier of a QoS 2 message that is not sent again, and would take a fresh message under it
+    /// for a repeated one.
+    pub(super) fn skip_identifier(&mut self, id: u64, cx: &mut Context<'_>) {
+        let pid = Self::pid(id, cx.salt);
+        if self.skipped.insert(pid) {
+            cx.fx.writes.push(Write::SkipPid(pid));
         }
     }
 
