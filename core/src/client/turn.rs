@@ -334,7 +334,6 @@ impl Engine {
         let rows = self.intake.retention_rows(RETENTION_ROWS);
         let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;
         let more = removed.messages as usize >= rows;
-        self.intake.go_on(more, now);
         self.retention_at = if more { now.mono_ms } else { now.mono_ms + RETENTION_EVERY_MS };
         let hot = self.session.hot_mut();
         hot.inbox_messages = hot.inbox_messages.saturating_sub(removed.messages);
@@ -342,7 +341,9 @@ impl Engine {
         if removed.messages > 0 {
             self.step(Input::Room, now)?;
         }
-        self.overflow(now)
+        let more = self.overflow(now)? || more;
+        self.intake.go_on(more, self.session.wants_room(), now);
+        Ok(())
     }
 
     pub(super) fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {

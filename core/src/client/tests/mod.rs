@@ -7,5 +7,6 @@ mod life;
 mod limits;
 mod model_broker;
 mod outbox;
+mod overflow;
 mod pair;
 mod room;
