@@ -365,8 +365,8 @@ impl Engine {
                     Loaded::Parked { rows, complete }
                 }
                 Load::Copied { through, max_rows } => {
-                    let (rows, complete) = self.store.copied(through, max_rows)?;
-                    Loaded::Copied { rows, complete }
+                    let (rows, parked, complete) = self.store.copied(through, max_rows)?;
+                    Loaded::Copied { rows, parked, complete }
                 }
                 Load::Released => Loaded::Released(self.store.released()?),
                 Load::Expired { sent_through, now_ms, max_rows } => {

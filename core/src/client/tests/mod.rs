@@ -2,6 +2,7 @@
 mod app;
 mod driver;
 mod engine;
+mod held;
 mod inbox;
 mod life;
 mod limits;

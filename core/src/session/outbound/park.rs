@@ -52,9 +52,11 @@ impl Outbound {
     }
 
     /// A message that was set aside is published again; its old id names the new one.
-    pub fn unpark(&mut self, row: OutboxRow, cx: &mut Context<'_>) {
+    pub fn unpark(&mut self, mut row: OutboxRow, cx: &mut Context<'_>) {
         let (id, size) = (row.id, row.size());
         let expired = row.expires_ms.is_some_and(|at| at <= cx.now.store_ms) && !row.maybe_dup;
+        // Under its new id nothing tells any more that it came with a copy.
+        row.maybe_dup |= self.is_copied(id);
         let fate = match expired {
             true => Fate::Expired,
             false => Fate::Superseded(MessageId::new(cx.store, self.publish_again(row, cx))),
