@@ -349,9 +349,7 @@ impl Engine {
     pub(super) fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {
         self.session.handle(input, now, &mut self.fx);
         loop {
-            for write in self.fx.writes.drain(..) {
-                self.store.write(write)?;
-            }
+            self.write_all(now)?;
             if self.fx.loads.is_empty() {
                 return Ok(());
             }
