@@ -24,6 +24,10 @@ pub(super) struct ModelBroker {
     pub(super) window: usize,
     /// The window of this link.
     announced: usize,
+    /// Whether the next CONNACK says that retained messages are welcome (5).
+    pub(super) retain: bool,
+    /// What this link's said.
+    pub(super) retain_announced: bool,
     session: bool,
     pub(super) filters: HashSet<TopicFilter>,
     connected: bool,
@@ -48,6 +52,8 @@ impl ModelBroker {
             protocol,
             window,
             announced: window,
+            retain: true,
+            retain_announced: true,
             session: false,
             filters: HashSet::new(),
             connected: false,
@@ -120,8 +126,10 @@ impl ModelBroker {
                 let session_present = std::mem::replace(&mut self.session, true);
                 self.connected = true;
                 self.announced = self.window;
+                self.retain_announced = self.retain;
                 let properties = ConnAckProperties {
                     receive_maximum: (self.protocol == Protocol::V5).then_some(self.window as u16),
+                    retain_available: (!self.retain).then_some(false),
                     ..ConnAckProperties::default()
                 };
                 let ack = ConnAck { session_present, reason: ReasonCode::Success, properties };
@@ -175,6 +183,9 @@ impl ModelBroker {
     }
 
     fn received(&mut self, message: PublishPacket) {
+        if message.retain && !self.retain_announced {
+            self.fault("a retained message".to_owned());
+        }
         match message.qos {
             QoS::AtMostOnce => self.accepted.push((message.qos, message.payload)),
             QoS::AtLeastOnce => {
