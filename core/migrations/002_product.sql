@@ -36,7 +36,7 @@ CREATE TABLE parked (
 ) STRICT;
 CREATE INDEX parked_supersede ON parked (supersede) WHERE supersede IS NOT NULL;
 
--- Packet identifiers of parked messages that were sent: the broker may hold them until the session is lost.
+-- Packet identifiers of messages that were sent, and then parked or refused: the broker may hold them until the session is lost.
 CREATE TABLE skipped_pid (
   pid               INTEGER PRIMARY KEY
 ) STRICT;

@@ -54,7 +54,7 @@ pub struct Restored {
     pub received_qos2: Vec<ReceivedQos2>,
     /// Sent and unfinished messages, in order.
     pub in_flight: Vec<InFlightRow>,
-    /// Packet identifiers that the broker may hold for a message that was set aside.
+    /// Packet identifiers that the broker may hold for a message that is not sent again.
     pub skipped_pids: Vec<u16>,
     /// Gaps that are not closed yet.
     pub open_gaps: Vec<OpenGap>,

@@ -89,7 +89,7 @@ pub struct Outbound {
     sweeping: bool,
     /// Messages that may still end unsent in this turn.
     unsent: usize,
-    /// Packet identifiers that the broker may still hold for a message set aside.
+    /// Packet identifiers that the broker may still hold for a message that is not sent again.
     skipped: BTreeSet<u16>,
     /// Parked messages behind this id are still to be looked at on this link.
     unparking: Option<u64>,

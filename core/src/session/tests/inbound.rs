@@ -3,7 +3,7 @@
 use super::rig::{Rig, message, words};
 use crate::model::event::{GapCause, State, Why};
 use crate::model::message::Properties;
-use crate::model::options::{Limit, Version};
+use crate::model::options::{InboxFull, Limit, Version};
 use crate::model::reason::ReasonCode;
 use crate::session::effect::Input;
 use crate::wire::packet::{Ack, Packet};
@@ -156,4 +156,15 @@ fn over_our_receive_maximum_is_0x93_3_3_4_9() {
         rig.last_state(),
         Some(State::Waiting { why: Why::Protocol(ReasonCode::ReceiveMaximumExceeded, _), .. })
     ));
+}
+
+#[test]
+fn qos_0_is_dropped_if_what_it_lacks_is_room_on_the_disk() {
+    let mut rig = Rig::new(|options| options.inbox_full = InboxFull::DropOldest);
+    rig.online(false);
+    rig.session.set_disk(0);
+    rig.message(0, 0, b"0");
+    // No old message makes room for it.
+    assert_eq!(rig.gaps.iter().map(|gap| gap.cause).collect::<Vec<_>>(), [GapCause::Qos0Dropped]);
+    assert_eq!((rig.session.metrics().dropped_in, rig.inbox.len()), (1, 0));
 }
