@@ -113,7 +113,11 @@ impl Outbound {
                     }
                     return false;
                 }
-                Admit::Send(sent) => {
+                Admit::Send(mut sent) => {
+                    if slot.sent_qos == QoS::AtLeastOnce {
+                        // The broker may have the first one: a QoS 2 message would stand beside it.
+                        sent.qos = sent.qos.min(QoS::AtLeastOnce);
+                    }
                     cx.metrics.resent += 1;
                     self.send(row, sent, true, cx);
                     if self.care.holds() {

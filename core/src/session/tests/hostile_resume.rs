@@ -2,6 +2,7 @@
 
 use super::rig::{Rig, words};
 use crate::model::event::{Event, Fate};
+use crate::model::message::IfUnsupported;
 use crate::model::reason::ReasonCode;
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Packet};
 
@@ -252,4 +253,19 @@ fn an_assigned_client_id_is_kept() {
     rig.accept_with(false, |properties| properties.assigned_client_id = Some("given".to_owned()));
     rig.restart();
     assert_eq!(rig.link_up().client_id, "given");
+}
+
+#[test]
+fn p3_what_went_out_as_qos_1_goes_again_as_qos_1_though_the_broker_takes_qos_2_now() {
+    let mut rig = Rig::new(|_| {});
+    rig.link_up();
+    rig.accept_with(false, |properties| properties.maximum_qos = Some(1));
+    let id = rig.publish_row(2, |row| row.if_unsupported = IfUnsupported::Downgrade);
+    assert_eq!(words(&rig.sent()), ["publish1 2"]);
+    rig.cut();
+    rig.online(true);
+    // As QoS 2 it could arrive twice, and nothing would say so.
+    assert_eq!(words(&rig.sent()), ["publish1 2 dup"]);
+    rig.packet(Packet::PubAck(Ack::ok(2)));
+    assert_eq!(rig.fates[&id], Fate::Delivered { maybe_twice: false, maybe_lost: false, downgraded: true });
 }
