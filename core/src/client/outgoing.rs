@@ -203,6 +203,33 @@ impl Engine {
         Ok(self.store.fate(n)?.map(Cancel::Settled))
     }
 
+    /// Writes what the session has decided. What was in flight until it was set aside may have been replaced meanwhile: then
+    /// it is not to come back behind the newer message.
+    pub(super) fn write_all(&mut self, now: Now) -> Result<(), StoreError> {
+        let mut parked = Vec::new();
+        for write in self.fx.writes.drain(..) {
+            if let Write::Park { id, maybe_dup: true, .. } = &write {
+                parked.extend(self.store.replaceable(*id)?);
+            }
+            self.store.write(write)?;
+        }
+        if parked.is_empty() {
+            return Ok(());
+        }
+        let store = StoreId(self.session.row().store_id);
+        for older in parked {
+            let sent_through = self.session.hot().sent_through();
+            if let Some(by) = self.store.newer(&older, sent_through)? {
+                let (id, size, fate) = (older.id, older.size, Fate::Superseded(MessageId::new(store, by)));
+                self.session.handle(Input::EndParked { id, size, fate }, now, &mut self.fx);
+            }
+        }
+        for write in self.fx.writes.drain(..) {
+            self.store.write(write)?;
+        }
+        Ok(())
+    }
+
     /// Publishes a message again that was set aside: its new id.
     pub(super) fn unpark(&mut self, n: u64, now: Now) -> Result<Result<u64, Error>, StoreError> {
         let Some(row) = self.store.parked(n)? else {

@@ -54,9 +54,9 @@ impl Intake {
         self.refused
     }
 
-    /// During a shortage the rest follows at once, in turns of their own.
-    pub(super) fn go_on(&mut self, more: bool, now: Now) {
-        self.more_at = (more && (self.is_short() || self.refused)).then_some(now.mono_ms);
+    /// While somebody waits for it the rest follows at once, in turns of their own.
+    pub(super) fn go_on(&mut self, more: bool, waited_for: bool, now: Now) {
+        self.more_at = (more && (waited_for || self.is_short() || self.refused)).then_some(now.mono_ms);
     }
 
     pub(super) const fn storage(&self) -> Storage {

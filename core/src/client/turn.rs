@@ -334,7 +334,6 @@ impl Engine {
         let rows = self.intake.retention_rows(RETENTION_ROWS);
         let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;
         let more = removed.messages as usize >= rows;
-        self.intake.go_on(more, now);
         self.retention_at = if more { now.mono_ms } else { now.mono_ms + RETENTION_EVERY_MS };
         let hot = self.session.hot_mut();
         hot.inbox_messages = hot.inbox_messages.saturating_sub(removed.messages);
@@ -342,15 +341,15 @@ impl Engine {
         if removed.messages > 0 {
             self.step(Input::Room, now)?;
         }
-        self.overflow(now)
+        let more = self.overflow(now)? || more;
+        self.intake.go_on(more, self.session.wants_room(), now);
+        Ok(())
     }
 
     pub(super) fn step(&mut self, input: Input, now: Now) -> Result<(), StoreError> {
         self.session.handle(input, now, &mut self.fx);
         loop {
-            for write in self.fx.writes.drain(..) {
-                self.store.write(write)?;
-            }
+            self.write_all(now)?;
             if self.fx.loads.is_empty() {
                 return Ok(());
             }
@@ -364,8 +363,8 @@ impl Engine {
                     Loaded::Parked { rows, complete }
                 }
                 Load::Copied { through, max_rows } => {
-                    let (rows, complete) = self.store.copied(through, max_rows)?;
-                    Loaded::Copied { rows, complete }
+                    let (rows, parked, complete) = self.store.copied(through, max_rows)?;
+                    Loaded::Copied { rows, parked, complete }
                 }
                 Load::Released => Loaded::Released(self.store.released()?),
                 Load::Expired { sent_through, now_ms, max_rows } => {

@@ -114,19 +114,20 @@ impl Engine {
         }
     }
 
-    /// The inbox is at its limit, and what every consumer is done with has gone already.
-    pub(super) fn overflow(&mut self, now: Now) -> Result<(), StoreError> {
+    /// The inbox is at its limit, and what every consumer is done with has gone already. Whether more has to go than one
+    /// turn drops.
+    pub(super) fn overflow(&mut self, now: Now) -> Result<bool, StoreError> {
         if self.options.inbox_full != InboxFull::DropOldest {
-            return Ok(());
+            return Ok(false);
         }
         for _ in 0..DROPS {
             let (messages, bytes) = self.session.over_limit();
             if !self.session.wants_room() || messages == 0 && bytes == 0 {
-                return Ok(());
+                return Ok(false);
             }
             let dropped = self.store.drop_oldest(Removed { messages, bytes }, RETENTION_ROWS)?;
             if dropped.removed.messages == 0 {
-                return Ok(());
+                return Ok(false);
             }
             let hot = self.session.hot_mut();
             hot.inbox_messages = hot.inbox_messages.saturating_sub(dropped.removed.messages);
@@ -134,7 +135,7 @@ impl Engine {
             self.record_dropped(dropped, now)?;
             self.step(Input::Room, now)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn record_dropped(&mut self, dropped: Dropped, now: Now) -> Result<(), StoreError> {

@@ -32,9 +32,16 @@ impl Session {
         }
     }
 
-    pub(super) fn copied_loaded(&mut self, rows: &[(u64, u64)], complete: bool, now: Now, fx: &mut Effects) {
+    pub(super) fn copied_loaded(
+        &mut self,
+        rows: &[(u64, u64)],
+        parked: &[(u64, u64)],
+        complete: bool,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let (out, mut cx) = self.outbound(now, fx);
-        out.discarded(rows, &mut cx);
+        out.discarded(rows, parked, &mut cx);
         if complete {
             self.release_outbox(now, fx);
         }

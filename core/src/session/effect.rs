@@ -151,6 +151,8 @@ pub enum Loaded {
     Copied {
         /// Id and size.
         rows: Vec<(u64, u64)>,
+        /// Of messages set aside.
+        parked: Vec<(u64, u64)>,
         /// There are no more.
         complete: bool,
     },

@@ -25,6 +25,15 @@ enum Held {
     Answer(u16),
 }
 
+impl Held {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Message(packet, _) => held_size(packet),
+            Self::Answer(_) => 0,
+        }
+    }
+}
+
 /// Whether a message with the retain flag may say only what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retained {
@@ -44,6 +53,8 @@ pub struct Inbound {
     completions: Completions,
     held: VecDeque<Held>,
     held_bytes: u64,
+    /// QoS 0 messages among them: no receive maximum counts them, and nobody sends them again.
+    held_qos0: usize,
     limit: Limit,
     /// What this turn may still take on the disk.
     disk: u64,
@@ -76,6 +87,7 @@ impl Inbound {
             completions: Completions::new(of(true)),
             held: VecDeque::new(),
             held_bytes: 0,
+            held_qos0: 0,
             limit,
             disk: u64::MAX,
             full,
@@ -92,11 +104,11 @@ impl Inbound {
         self.carried = self.received.len();
     }
 
-    /// The link is gone: what was held back will be delivered again.
+    /// The link is gone: what was held back will be delivered again, but for QoS 0. That goes on waiting for its room.
     pub fn disconnected(&mut self) {
         self.completions.disconnected();
-        self.held.clear();
-        self.held_bytes = 0;
+        self.held.retain(|held| matches!(held, Held::Message(packet, _) if packet.qos == QoS::AtMostOnce));
+        self.held_bytes = self.held.iter().map(Held::size).sum();
     }
 
     /// The broker has lost the session: its packet identifiers mean nothing any more [3.2.2-5].
@@ -171,7 +183,7 @@ impl Inbound {
         let bytes = size(&packet);
         if packet.qos == QoS::AtMostOnce {
             if self.is_holding() || !self.fits(bytes, cx) {
-                if self.full == InboxFull::DropOldest {
+                if self.full == InboxFull::DropOldest && disk_cost(bytes) <= self.disk {
                     // Room is made for it in this very turn.
                     return Ok(self.hold(packet, retained, false));
                 }
@@ -187,7 +199,7 @@ impl Inbound {
             && self.received.get(&packet.pid).is_some_and(|known| *known == content(&packet));
         // QoS 1 messages are acknowledged with the turn: only what is really open counts. Some brokers ignore the maximum;
         // one that was told so once and does it again is put up with, for its messages would never come through.
-        let open = self.received.len() + self.held.len();
+        let open = self.received.len() + self.held.len() - self.held_qos0;
         let over = open >= usize::from(receive_maximum) + self.carried;
         if protocol == Protocol::V5 && !repeated && over && !self.overrun {
             self.overrun = true;
@@ -216,9 +228,13 @@ impl Inbound {
             self.held.push_back(Held::Answer(packet.pid));
             return Room::Enough;
         }
+        let before = self.held_bytes;
         self.held_bytes += held_size(&packet);
+        self.held_qos0 += usize::from(packet.qos == QoS::AtMostOnce);
         self.held.push_back(Held::Message(packet, retained));
-        if self.held_bytes > HELD_BYTES { Room::Overflow } else { Room::Enough }
+        // Where the oldest make room, the last message is never too many: it would come again and again.
+        let counted = if self.full == InboxFull::DropOldest { before } else { self.held_bytes };
+        if counted > HELD_BYTES { Room::Overflow } else { Room::Enough }
     }
 
     /// There may be room again: stores and answers what was held back, in order.
@@ -232,6 +248,7 @@ impl Inbound {
                         return;
                     }
                     self.held_bytes -= held_size(&packet);
+                    self.held_qos0 -= usize::from(packet.qos == QoS::AtMostOnce);
                     self.accept(packet, retained, cx);
                 }
             }

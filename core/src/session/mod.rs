@@ -317,8 +317,8 @@ impl Session {
     }
 
     fn rows(&mut self, loaded: Loaded, now: Now, fx: &mut Effects) {
-        if let Loaded::Copied { rows, complete } = &loaded {
-            return self.copied_loaded(rows, *complete, now, fx);
+        if let Loaded::Copied { rows, parked, complete } = &loaded {
+            return self.copied_loaded(rows, parked, *complete, now, fx);
         }
         let (out, mut cx) = self.outbound(now, fx);
         match loaded {

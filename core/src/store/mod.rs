@@ -69,7 +69,7 @@ pub use overflow::Dropped;
 pub use retention::Removed;
 pub use salvage::Saved;
 pub use space::Room;
-pub use waiting::Need;
+pub use waiting::{Need, Replaceable};
 
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, SessionRow};

@@ -135,27 +135,36 @@ fn open_gaps(turn: &Connection, hot: &Hot) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Outbox rows up to these ordinals of the lanes, id and size, at most so many; and whether there are no more.
+    /// Outbox rows and parked ones up to these ordinals of the lanes, id and size, at most so many together; and whether there
+    /// are no more.
     ///
     /// # Errors
     /// The store's.
-    #[allow(clippy::type_complexity, reason = "two plain values that are used once")]
-    pub fn copied(&mut self, through: [u64; 2], max_rows: usize) -> Result<(Vec<(u64, u64)>, bool), StoreError> {
+    #[allow(clippy::type_complexity, reason = "plain values that are used once")]
+    pub fn copied(
+        &mut self,
+        through: [u64; 2],
+        max_rows: usize,
+    ) -> Result<(Vec<(u64, u64)>, Vec<(u64, u64)>, bool), StoreError> {
         let [normal, urgent] = through;
         let base = 1 << LANE_SHIFT;
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, octet_length(topic) + octet_length(payload), props FROM outbox
-                 WHERE id <= ?1 OR id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4",
-            )?;
-            let limit = max_rows as u64;
-            let mut rows = statement.query([int(normal), int(base), int(base + urgent), int(limit)])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push((read_u64(row, 0)?, read_size(row, 1, 2)?));
-            }
-            let complete = found.len() < max_rows;
-            Ok((found, complete))
+            let select = |table: &str, limit: usize| {
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT id, octet_length(topic) + octet_length(payload), props FROM {table}
+                     WHERE id <= ?1 OR id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4"
+                ))?;
+                let mut rows = statement.query([int(normal), int(base), int(base + urgent), int(limit as u64)])?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push((read_u64(row, 0)?, read_size(row, 1, 2)?));
+                }
+                Ok::<_, StoreError>(found)
+            };
+            let rows = select("outbox", max_rows)?;
+            let parked = select("parked", max_rows - rows.len())?;
+            let complete = rows.len() + parked.len() < max_rows;
+            Ok((rows, parked, complete))
         })
     }
 }

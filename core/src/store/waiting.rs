@@ -18,6 +18,19 @@ pub struct Need {
     pub bytes: u64,
 }
 
+/// A message in flight that others with its key may have followed.
+#[derive(Debug)]
+pub struct Replaceable {
+    /// Its id.
+    pub id: u64,
+    /// Its supersede key.
+    pub key: String,
+    /// See [`OutboxRow::after_ord`].
+    pub after_ord: Option<u64>,
+    /// See [`OutboxRow::size`].
+    pub size: u64,
+}
+
 impl Store {
     pub(super) fn sent_after(&mut self, id: u64, after_ord: u64) -> Result<(), StoreError> {
         // Mostly it was published in this very turn.
@@ -147,6 +160,53 @@ impl Store {
                 }
             }
             Ok(None)
+        })
+    }
+
+    /// A row in flight that has a supersede key.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn replaceable(&mut self, id: u64) -> Result<Option<Replaceable>, StoreError> {
+        self.read(|connection| {
+            let sql = format!(
+                "SELECT supersede, after_ord, {BYTES}, props FROM outbox WHERE id = ?1 AND supersede IS NOT NULL"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([int(id)])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let after_ord = row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned);
+            Ok(Some(Replaceable { id, key: row.get(0)?, after_ord, size: read_size(row, 2, 3)? }))
+        })
+    }
+
+    /// The newest message with its key that was published behind it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn newer(&mut self, older: &Replaceable, sent_through: [u64; 2]) -> Result<Option<u64>, StoreError> {
+        let (lane, ord) = split_id(older.id);
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT id, after_ord, flags & ?2 FROM outbox WHERE supersede = ?1 ORDER BY id")?;
+            let mut rows = statement.query(params![older.key, MAYBE_DUP])?;
+            let mut newer = None;
+            while let Some(row) = rows.next()? {
+                let id = read_u64(row, 0)?;
+                let (its_lane, its_ord) = split_id(id);
+                let waits =
+                    row.get::<_, i64>(2)? == 0 && sent_through.get(its_lane).is_some_and(|sent| its_ord > *sent);
+                // Of two that were sent the one first sent is the older: had it waited still, the other had replaced it.
+                let sent_later = match (lane, its_lane) {
+                    (0, 1) => row.get::<_, Option<i64>>(1)?.is_some_and(|after| after.cast_unsigned() >= ord),
+                    (1, 0) => older.after_ord.is_some_and(|after| its_ord > after),
+                    _ => its_ord > ord,
+                };
+                if waits || sent_later {
+                    newer = Some(id);
+                }
+            }
+            Ok(newer)
         })
     }
 

@@ -2,10 +2,12 @@
 mod app;
 mod driver;
 mod engine;
+mod held;
 mod inbox;
 mod life;
 mod limits;
 mod model_broker;
 mod outbox;
+mod overflow;
 mod pair;
 mod room;

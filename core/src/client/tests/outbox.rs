@@ -257,3 +257,39 @@ fn both_lanes_count_for_a_flush() {
     acknowledge(&mut app, &sent[1..]);
     assert_eq!(all.try_recv().unwrap(), Ok(true));
 }
+
+#[test]
+fn a_message_in_flight_that_is_set_aside_does_not_come_back_behind_a_newer_one_with_its_key() {
+    for lanes in [[Lane::Normal; 2], [Lane::Normal, Lane::Urgent], [Lane::Urgent, Lane::Normal], [Lane::Urgent; 2]] {
+        let mut app = App::new(|options| options.inflight = 1);
+        app.online(|_| {});
+        let mut retained = message().supersede("light").retain(true).lane(lanes[0]);
+        retained.if_unsupported = IfUnsupported::Park;
+        let (older, other) = (app.publish(retained), app.publish(message()));
+        let newer = app.publish(message().supersede("light").lane(lanes[1]));
+        assert_eq!((app.fate(older), app.fate(other)), (Fate::InFlight, Fate::Waiting));
+        app.offline();
+        app.online(|properties| properties.retain_available = Some(false));
+        assert_eq!(app.fate(older), app.by(newer), "{lanes:?}");
+        assert_eq!(app.settled[0], (older, Fate::Parked(ReasonCode::RetainNotSupported)));
+        assert!(app.settled.contains(&(older, app.by(newer))));
+        let hot = *app.engine.as_ref().unwrap().session().hot();
+        assert_eq!((hot.parked_messages, hot.parked_bytes), (0, 0));
+    }
+}
+
+#[test]
+fn a_message_that_is_set_aside_stays_if_only_an_older_one_has_its_key() {
+    for lanes in [[Lane::Normal, Lane::Urgent], [Lane::Urgent, Lane::Normal]] {
+        let mut app = App::new(|_| {});
+        app.online(|_| {});
+        let older = app.publish(message().supersede("light").lane(lanes[0]));
+        let mut retained = message().supersede("light").retain(true).lane(lanes[1]);
+        retained.if_unsupported = IfUnsupported::Park;
+        let newer = app.publish(retained);
+        app.offline();
+        app.online(|properties| properties.retain_available = Some(false));
+        assert_eq!(app.fate(newer), Fate::Parked(ReasonCode::RetainNotSupported), "{lanes:?}");
+        assert_eq!(app.fate(older), Fate::InFlight);
+    }
+}

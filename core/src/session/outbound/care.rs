@@ -60,7 +60,8 @@ impl Outbound {
 
     /// A PUBLISH goes out.
     pub(super) fn sent_with_care(&mut self, id: u64, qos: QoS, cx: &mut Context<'_>) {
-        self.sent_any = true;
+        // QoS 0 has no acknowledgement to wait for, and does not go again: it proves nothing.
+        self.sent_any |= qos != QoS::AtMostOnce;
         if self.care == Care::Ready {
             self.care = match qos {
                 // Nothing acknowledges it: the answer to a ping says that it did no harm.

@@ -18,6 +18,8 @@ impl Outbound {
     /// The app has decided: the outbox is sent.
     pub fn release(&mut self, cx: &mut Context<'_>) {
         self.held = false;
+        self.unparking = (cx.hot.parked_messages > 0 && self.link.is_some()).then_some(0);
+        self.look_at_parked(cx);
         self.pump(cx);
     }
 
@@ -27,8 +29,11 @@ impl Outbound {
     }
 
     /// Some of what came with the copy is here: the app does not want it.
-    pub fn discarded(&mut self, rows: &[(u64, u64)], cx: &mut Context<'_>) {
+    pub fn discarded(&mut self, rows: &[(u64, u64)], parked: &[(u64, u64)], cx: &mut Context<'_>) {
         self.withdraw(rows, &Fate::Cancelled, cx);
+        for (id, size) in parked {
+            self.end_parked(*id, *size, Fate::Cancelled, cx);
+        }
     }
 
     /// Whether the original of this copy may have sent it.

@@ -29,7 +29,7 @@ impl Outbound {
             fx.loads.push(Load::Released);
         }
         self.resend = Resend::new(&self.queues, hot);
-        self.unparking = (hot.parked_messages > 0).then_some(0);
+        self.unparking = (hot.parked_messages > 0 && !self.held).then_some(0);
         self.begin_care();
     }
 

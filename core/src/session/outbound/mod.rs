@@ -221,7 +221,7 @@ impl Outbound {
         }
         match &mut self.resend {
             Some(resend) => resend.loaded(lane, rows, complete),
-            None => queue.loaded(rows, complete, cx.hot),
+            None => queue.loaded(rows, complete),
         }
         self.pump(cx);
     }

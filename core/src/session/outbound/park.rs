@@ -23,12 +23,16 @@ impl Outbound {
         cx.hot.parked_bytes += size;
         self.leave(id, size, cx);
         if sent == Some(QoS::ExactlyOnce) {
-            // The broker may hold the identifier, and would take a fresh message under it for a repeated one.
-            let (lane, ord) = split_id(id);
-            let pid = self.queues[lane].pids.pid(ord, cx.salt);
-            if self.skipped.insert(pid) {
-                cx.fx.writes.push(Write::SkipPid(pid));
-            }
+            self.skip_identifier(id, cx);
+        }
+    }
+
+    /// The broker may hold the identifier of a QoS 2 message that is not sent again, and would take a fresh message under it
+    /// for a repeated one.
+    pub(super) fn skip_identifier(&mut self, id: u64, cx: &mut Context<'_>) {
+        let pid = Self::pid(id, cx.salt);
+        if self.skipped.insert(pid) {
+            cx.fx.writes.push(Write::SkipPid(pid));
         }
     }
 
@@ -48,9 +52,11 @@ impl Outbound {
     }
 
     /// A message that was set aside is published again; its old id names the new one.
-    pub fn unpark(&mut self, row: OutboxRow, cx: &mut Context<'_>) {
+    pub fn unpark(&mut self, mut row: OutboxRow, cx: &mut Context<'_>) {
         let (id, size) = (row.id, row.size());
         let expired = row.expires_ms.is_some_and(|at| at <= cx.now.store_ms) && !row.maybe_dup;
+        // Under its new id nothing tells any more that it came with a copy.
+        row.maybe_dup |= self.is_copied(id);
         let fate = match expired {
             true => Fate::Expired,
             false => Fate::Superseded(MessageId::new(cx.store, self.publish_again(row, cx))),

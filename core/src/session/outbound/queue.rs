@@ -22,6 +22,8 @@ pub(super) struct Queue {
     ready_bytes: u64,
     ready_through: u64,
     pub(super) loading: bool,
+    /// The last ordinal that was asked for.
+    asked_through: u64,
 }
 
 impl Queue {
@@ -36,6 +38,7 @@ impl Queue {
             ready_bytes: 0,
             ready_through: sent_through,
             loading: false,
+            asked_through: sent_through,
         }
     }
 
@@ -82,16 +85,17 @@ impl Queue {
     pub(super) fn load(&mut self, after: u64, through: u64, fx: &mut Effects) {
         if !self.loading {
             self.loading = true;
+            (_, self.asked_through) = split_id(through);
             let (lane, max_rows, max_bytes) = (self.lane, READY_ROWS / 2, READY_BYTES as usize);
             fx.loads.push(Load::Outbox { lane, after, through, max_rows, max_bytes });
         }
     }
 
     /// Rows behind the window have come.
-    pub(super) fn loaded(&mut self, rows: Vec<OutboxRow>, complete: bool, hot: &Hot) {
+    pub(super) fn loaded(&mut self, rows: Vec<OutboxRow>, complete: bool) {
         let last = rows.last().map_or(self.ready_through, |row| split_id(row.id).1);
-        // Read to the end: holes behind the last row are nobody's any more.
-        self.ready_through = if complete { hot.lanes[self.lane].next_ord - 1 } else { last };
+        // Holes behind the last row are nobody's any more. What was published since it was asked for is to be read still.
+        self.ready_through = if complete { self.asked_through } else { last };
         for row in rows {
             self.ready_bytes += row.size();
             self.ready.push_back(row);

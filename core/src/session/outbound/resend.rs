@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::admit::Admit;
 use super::slots::Progress;
 use super::{Context, LinkLimits, Outbound};
+use crate::model::message::QoS;
 use crate::model::rows::{Hot, OutboxRow, join_id, split_id};
 use crate::session::outbound::queue::Queue;
 
@@ -98,6 +99,9 @@ impl Outbound {
                 Admit::End(fate) if self.unsent > 0 => {
                     self.unsent -= 1;
                     self.end(row.id, row.size(), fate, cx);
+                    if slot.sent_qos == QoS::ExactlyOnce {
+                        self.skip_identifier(row.id, cx);
+                    }
                 }
                 Admit::Park(reason) if self.unsent > 0 => {
                     self.unsent -= 1;

@@ -151,3 +151,50 @@ fn thousands_of_parked_messages_do_not_make_one_turn() {
     assert_eq!((rig.hot.parked_messages, rig.hot.lanes[0].messages), (0, 5_000));
     assert!(rig.largest < 3_000, "{} writes in one turn", rig.largest);
 }
+
+#[test]
+fn p1_a_parked_message_goes_out_although_others_wait_behind_the_window() {
+    for waiting in [1, 600] {
+        let mut rig = Rig::new(|_| {});
+        rig.link_up();
+        rig.accept_with(false, |properties| properties.maximum_qos = Some(1));
+        let parked = rig.publish_row(2, |row| row.if_unsupported = IfUnsupported::Park);
+        assert_eq!(rig.fates[&parked], Fate::Parked(ReasonCode::QosNotSupported));
+        rig.cut();
+        for _ in 0..waiting {
+            rig.publish(0);
+        }
+        // Nothing of what waits is in memory: rows are read while the parked one is published again.
+        rig.restart();
+        rig.online(true);
+        rig.pass(1_000);
+        let again = waiting + 2;
+        assert_eq!(rig.fates[&parked], by(again));
+        let sent = words(&rig.sent());
+        assert_eq!(
+            sent.last().map(String::as_str),
+            Some(format!("publish2 {}", again + 1).as_str()),
+            "{waiting} waiting"
+        );
+        assert_eq!(rig.outbox.keys().copied().collect::<Vec<_>>(), [again]);
+    }
+}
+
+#[test]
+fn p3_the_identifier_of_a_message_refused_at_its_resend_is_skipped_too() {
+    let mut rig = Rig::new(|_| {});
+    rig.online(false);
+    let refused = rig.publish_row(2, |row| row.retain = true);
+    rig.cut();
+    rig.link_up();
+    rig.accept_with(true, |properties| properties.retain_available = Some(false));
+    assert_eq!(rig.fates[&refused], Fate::Refused(ReasonCode::RetainNotSupported));
+    // The broker may hold it, and the identifier comes round again: a fresh message would be taken for a repeated one.
+    rig.hot.lanes[0].next_ord = 57_345;
+    rig.hot.lanes[0].sent_through = 57_344;
+    rig.restart();
+    rig.online(true);
+    let fresh = rig.publish(2);
+    assert_eq!(words(&rig.sent()), ["publish2 3"]);
+    assert_eq!(rig.fates[&fresh], by(57_346));
+}

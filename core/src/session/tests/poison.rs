@@ -205,3 +205,19 @@ fn an_unfinished_release_is_never_parked() {
     assert_eq!((rig.row.suspect_id, rig.parked.len(), rig.outbox.len()), (None, 0, 1));
     rig.input(Input::LinkDown(Why::Closed));
 }
+
+#[test]
+fn links_on_which_only_qos_0_went_out_make_nobody_careful() {
+    // Nothing acknowledges QoS 0, and nothing of it is sent again: such a link says nothing of what is to come.
+    let mut rig = old();
+    for _ in 0..5 {
+        rig.online(rig.row.established);
+        rig.publish(0);
+        rig.cut();
+    }
+    rig.online(true);
+    for _ in 0..3 {
+        rig.publish(0);
+    }
+    assert_eq!(words(&rig.sent()), ["publish", "publish", "publish"]);
+}

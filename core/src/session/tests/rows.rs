@@ -70,7 +70,8 @@ impl Rig {
             Load::Copied { through, max_rows } => {
                 let copied = self.outbox.iter().filter(|(id, _)| split_id(**id).1 <= through[split_id(**id).0]);
                 let rows: Vec<_> = copied.take(max_rows).map(|(id, row)| (*id, row.size())).collect();
-                Loaded::Copied { complete: rows.len() < max_rows, rows }
+                let parked = Vec::new();
+                Loaded::Copied { complete: rows.len() < max_rows, rows, parked }
             }
             Load::Released => Loaded::Released(self.released.clone()),
             Load::Parked { after, max_rows, .. } => {
