@@ -228,6 +228,27 @@ fn p10_a_destroyed_first_page_costs_no_row() {
 }
 
 #[test]
+fn a_held_copy_that_is_damaged_is_held_still_and_what_came_with_it_can_be_discarded() {
+    let folder = tempfile::tempdir().unwrap();
+    known_store(&folder).close().unwrap();
+    let path = path(&folder);
+    let raw = Connection::open(&path).unwrap();
+    let held = format!("UPDATE session SET held = 1, copied_through_0 = {}", ROWS - 1);
+    raw.execute_batch(&format!("{held}; PRAGMA wal_checkpoint(TRUNCATE);")).unwrap();
+    drop(raw);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..100].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let client = open_client(&options(&path)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(client.held()), Ok(true));
+    assert_eq!(runtime.block_on(client.discard_outbox()), Ok(true));
+    close(client);
+    assert_eq!(numbers(&path, "SELECT id FROM outbox"), [ROWS as i64].into(), "what came after the copy stays");
+    assert_eq!(set_aside(&folder).len(), 1);
+}
+
+#[test]
 fn p10_truncated_and_emptied_files_are_set_aside_too() {
     for keep in [0, 1, 700, 3 * PAGE + 17, 20 * PAGE] {
         let folder = tempfile::tempdir().unwrap();

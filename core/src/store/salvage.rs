@@ -268,12 +268,19 @@ fn keep_session(
             row.last_connect_ms
         ],
     )?;
-    let kept = "SELECT device_token, held FROM session";
+    let kept = "SELECT device_token, held, copied_through_0, copied_through_1 FROM session";
     let kept = source.and_then(|source| {
-        source.query_row(kept, [], |row| Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, bool>(1)?))).ok()
+        let read = |row: &rusqlite::Row<'_>| {
+            let (token, held): (Option<Vec<u8>>, bool) = (row.get(0)?, row.get(1)?);
+            Ok((token, held, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+        };
+        source.query_row(kept, [], read).ok()
     });
-    if let Some((token, held)) = kept {
-        target.execute("UPDATE session SET device_token = ?1, held = ?2", params![token, held])?;
+    if let Some((token, held, normal, urgent)) = kept {
+        target.execute(
+            "UPDATE session SET device_token = ?1, held = ?2, copied_through_0 = ?3, copied_through_1 = ?4",
+            params![token, held, normal, urgent],
+        )?;
     }
     Ok(())
 }
