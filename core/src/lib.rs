@@ -107,7 +107,7 @@ pub mod wire;
 mod wire;
 
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
-pub use model::broker_url::{BrokerUrl, UrlError};
+pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{

@@ -1,6 +1,7 @@
 //! Bytes to and from the broker: reads and writes at the same time, so that neither side can block the other.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+pub mod dial;
 pub mod tcp;
 #[cfg(test)]
 mod tests;

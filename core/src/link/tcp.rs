@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Link, LinkError};
+use super::LinkError;
 
 /// How long an address is tried alone before the next one joins (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 ///
 /// # Errors
 /// [`LinkError::Other`] with what went wrong at each address.
-pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<Link, LinkError> {
+pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, LinkError> {
     let mut errors = Vec::new();
     let race = async {
         // Anew each time: on a phone the network, and with it the answer, may have changed.
@@ -78,11 +78,11 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     (0..longest).flat_map(|at| [first.get(at).copied(), second.get(at).copied()]).flatten().collect()
 }
 
-fn prepare(stream: TcpStream) -> Result<Link, LinkError> {
+fn prepare(stream: TcpStream) -> Result<TcpStream, LinkError> {
     // A turn hands over all it has at once; to wait for more would only delay acknowledgements.
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(IDLE))?;
-    Ok(Link::new(stream))
+    Ok(stream)
 }
 
 #[cfg(test)]

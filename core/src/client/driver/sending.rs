@@ -4,7 +4,9 @@ use tokio::time::Instant;
 
 use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
-use crate::link::{LinkError, tcp};
+use crate::link::LinkError;
+use crate::link::dial::dial;
+use crate::model::broker_url::BrokerUrl;
 use crate::model::error::Error;
 use crate::wire::encode;
 
@@ -43,16 +45,17 @@ impl Driver {
             };
         }
         if std::mem::take(&mut self.out.open) {
-            let broker = self.options.broker.clone();
+            let options = std::sync::Arc::clone(&self.options);
             let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
             self.slot = Slot::Opening(Box::pin(async move {
-                let broker = match (broker, stored) {
-                    (Some(broker), _) => broker,
-                    (None, Some(text)) => crate::model::broker_url::BrokerUrl::parse(&text)
-                        .map_err(|error| LinkError::Other(error.to_string()))?,
+                let broker = match (&options.broker, stored) {
+                    (Some(broker), _) => broker.clone(),
+                    (None, Some(text)) => {
+                        BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))?
+                    }
                     (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
                 };
-                tcp::connect(broker.host(), broker.port(), CONNECT_LIMIT).await
+                dial(&broker, &options, CONNECT_LIMIT).await
             }));
         }
     }
