@@ -3,6 +3,7 @@
 
 pub mod broker_url;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
 pub mod event;
 #[cfg(feature = "encryption")]
@@ -12,5 +13,6 @@ pub mod message;
 pub mod options;
 pub mod reason;
 pub mod rows;
+pub(crate) mod status;
 pub mod topic;
 pub mod writes;
