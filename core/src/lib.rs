@@ -87,6 +87,7 @@
 //! each promise what holds today, which test shows it, and where it ends.
 #![forbid(unsafe_code)]
 
+mod auth;
 mod client;
 #[cfg(feature = "internals")]
 pub mod link;
@@ -126,6 +127,10 @@ pub use model::message::{
 pub use model::options::{
     DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
+pub use model::profile::{
+    Aws, AwsAuth, AwsKeySource, AwsKeys, AzureEventGrid, AzureIotHub, CustomAuthorizer, Hmac, Profile, ProfileError,
+    ServiceLimits, Tencent,
+};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
@@ -140,6 +145,6 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, topic, writes,
+        broker_url, consumer, credentials, error, event, life, message, options, profile, reason, rows, topic, writes,
     };
 }

@@ -83,6 +83,7 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<Outgoing, P
     if bytes > limit {
         return Err(PublishError::PayloadTooLarge { bytes, limit });
     }
+    super::profile::publish(&message, &options.profile)?;
     let ttl = match message.ttl {
         None => None,
         Some(ttl) if ttl.is_zero() => return Err(PublishError::Ttl { what: "zero" }),

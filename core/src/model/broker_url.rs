@@ -164,6 +164,12 @@ impl BrokerUrl {
         Ok(Self { scheme, host: host.to_ascii_lowercase(), port, path, credentials })
     }
 
+    /// The same broker, asked for another path and query.
+    pub(crate) fn with_target(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.path);
+        self
+    }
+
     /// How the broker is spoken to.
     pub const fn scheme(&self) -> Scheme {
         self.scheme

@@ -70,12 +70,14 @@ pub struct Credentials {
     pub expires_at: Option<SystemTime>,
     /// Enhanced authentication; MQTT 5 only.
     pub enhanced: Option<EnhancedAuth>,
+    /// A signed path and query of the WebSocket request; then CONNECT names nobody.
+    pub(crate) target: Option<String>,
 }
 
 impl Credentials {
     /// A user name and, mostly, a password.
     pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
-        Self { user: user.into(), password, expires_at: None, enhanced: None }
+        Self { user: user.into(), password, expires_at: None, enhanced: None, target: None }
     }
 
     /// Enhanced authentication without user name and password; the method's first data goes with CONNECT.
@@ -88,6 +90,13 @@ impl Credentials {
     pub fn with_enhanced(mut self, method: impl Into<String>, data: Option<AuthData>) -> Self {
         self.enhanced = Some(EnhancedAuth { method: method.into(), data });
         self
+    }
+
+    /// In the URL of the WebSocket request, not in CONNECT.
+    pub(crate) fn in_url(target: String) -> Self {
+        let mut credentials = Self::default();
+        credentials.target = Some(target);
+        credentials
     }
 
     /// They are good until then.
@@ -111,7 +120,7 @@ impl Credentials {
 
     /// Whether a CONNECT carries a user name.
     pub(crate) fn has_user(&self) -> bool {
-        !self.user.is_empty() || self.password.is_some() || self.enhanced.is_none()
+        !self.user.is_empty() || self.password.is_some() || self.enhanced.is_none() && self.target.is_none()
     }
 
     /// Whether MQTT can carry them; else what is wrong.
@@ -138,6 +147,7 @@ impl Drop for Credentials {
     fn drop(&mut self) {
         self.user.zeroize();
         self.password.zeroize();
+        self.target.zeroize();
     }
 }
 

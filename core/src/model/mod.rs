@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub mod life;
 pub mod message;
 pub mod options;
+pub mod profile;
 pub mod reason;
 pub mod rows;
 pub(crate) mod status;

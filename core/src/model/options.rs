@@ -10,6 +10,7 @@ use super::error::Error;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::profile::Profile;
 use super::topic::{ClientId, TopicFilter};
 
 /// Which version of MQTT to speak.
@@ -155,6 +156,9 @@ pub struct Options {
     /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
     /// makes them.
     pub credentials: Option<CredentialsSource>,
+    /// The service that the broker belongs to; default: generic. It computes the credentials, knows the limits and keeps
+    /// the pace of a cloud service (docs/clouds.md).
+    pub profile: Profile,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
@@ -219,6 +223,7 @@ impl Options {
             broker: None,
             client_id: None,
             credentials: None,
+            profile: Profile::default(),
             version: Version::default(),
             keep_alive: Duration::from_secs(60),
             session_expiry: Duration::from_secs(7 * 24 * 3600),

@@ -1,6 +1,9 @@
 //! The life of links: when to connect and as whom, keep alive, time-outs, what each refusal means.
 
 mod ending;
+mod pace;
+
+use pace::Pace;
 
 use super::backoff::Backoff;
 use crate::model::event::Why;
@@ -106,6 +109,7 @@ pub struct Connection {
     /// The last CONNECTs were cut on an answer to an unknown PUBREC: do not answer on the next.
     pub ignore_unknown: bool,
     backoff: Backoff,
+    pace: Pace,
     retry_at: Option<i64>,
     taken_over: bool,
     attempt: u32,
@@ -162,6 +166,7 @@ impl Connection {
             blocked: false,
             ignore_unknown: false,
             backoff,
+            pace: Pace::default(),
             retry_at: None,
             taken_over: false,
             attempt: 0,
@@ -196,7 +201,7 @@ impl Connection {
                         self.backoff.stable();
                         self.retry_at = Some(self.soonest(now));
                     }
-                    let at = self.retry_at.unwrap_or(now);
+                    let at = self.next_at().unwrap_or(now);
                     Hint::Wait(u64::try_from(at - now).unwrap_or(0))
                 }
             },
@@ -241,11 +246,6 @@ impl Connection {
         }
     }
 
-    /// Whether nothing will be tried before `until`.
-    pub fn is_idle_until(&self, until: i64) -> bool {
-        self.phase == Phase::Down && (self.taken_over || self.retry_at.is_some_and(|at| at > until))
-    }
-
     /// The link, if the session is up on it.
     pub fn up(&self) -> Option<&Up> {
         match &self.phase {
@@ -265,7 +265,7 @@ impl Connection {
 
     /// Whether a link should be asked for now; then it is marked as asked for.
     pub fn begin(&mut self, now: i64) -> Option<u32> {
-        let due = self.retry_at.is_none_or(|at| at <= now);
+        let due = self.next_at().is_none_or(|at| at <= now);
         if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || self.offline || !due {
             return None;
         }
@@ -279,6 +279,7 @@ impl Connection {
     /// CONNECT was sent.
     pub fn handshake(&mut self, now: i64) {
         self.phase = Phase::Handshake { deadline: now + CONNACK_LIMIT_MS };
+        self.pace.connected(now);
         self.last_out = now;
         self.last_in = now;
     }
@@ -379,7 +380,7 @@ impl Connection {
     pub fn timeout(&self) -> Option<i64> {
         match &self.phase {
             Phase::Down if self.wanted && !self.taken_over && !self.blocked && !self.offline => {
-                Some(self.retry_at.unwrap_or(0))
+                Some(self.next_at().unwrap_or(0))
             }
             Phase::Handshake { deadline } => Some(*deadline),
             Phase::Up(up) => {

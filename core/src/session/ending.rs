@@ -61,6 +61,7 @@ impl Session {
         }
         self.held.clear();
         self.auth.link_ended();
+        self.caught_up_so_far(now);
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();

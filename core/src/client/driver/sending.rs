@@ -9,8 +9,10 @@ use crate::client::command::Reply;
 use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
+use crate::model::credentials::WhyAsked;
 use crate::model::error::Error;
 use crate::model::event::Why;
+use crate::model::profile::{AwsAuth, Profile};
 use crate::wire::encode;
 
 impl Driver {
@@ -58,6 +60,9 @@ impl Driver {
             let options = Arc::clone(&self.options);
             let (broker, asker) = (self.broker(), self.asker.clone());
             let why = self.engine.as_ref().and_then(|engine| engine.session().needs_credentials());
+            // A signed URL is part of the link, and each link needs its own.
+            let signed = matches!(&options.profile, Profile::Aws(aws) if matches!(aws.auth(), AwsAuth::SigV4 { .. }));
+            let why = why.or(signed.then_some(WhyAsked::Reconnect));
             self.slot = Slot::Opening(Box::pin(async move {
                 let broker = broker.map_err(not_opened)?;
                 let until = Instant::now() + CONNECT_LIMIT;
@@ -66,6 +71,8 @@ impl Driver {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
                     None => None,
                 };
+                let signed = credentials.as_ref().and_then(|given| given.target.as_deref());
+                let broker = signed.map_or(broker.clone(), |target| broker.with_target(target));
                 let left = until.saturating_duration_since(Instant::now());
                 Ok((dial(&broker, &options, left).await.map_err(not_opened)?, credentials))
             }));

@@ -54,6 +54,7 @@ impl Connection {
             Why::Credentials(error) if error.is_lasting() => self.refuse(),
             _ => self.backoff.next_delay_ms(rng),
         };
+        let wait = wait.max(self.pace_left(now));
         self.retry_at = Some(now.saturating_add_unsigned(wait));
         (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
     }

@@ -14,6 +14,7 @@ mod lanes;
 mod outbound;
 mod parking;
 mod poison;
+mod profile;
 mod rig;
 mod rows;
 mod waking;
