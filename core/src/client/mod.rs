@@ -9,6 +9,7 @@ mod copied;
 mod driver;
 mod failed;
 mod fanout;
+mod glance;
 mod life;
 mod mailbox;
 mod mend;

@@ -3,6 +3,7 @@ mod aging;
 mod app;
 mod driver;
 mod engine;
+mod glance;
 mod held;
 mod inbox;
 mod life;
