@@ -97,6 +97,7 @@ impl Driver {
     pub(super) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
+        self.glance_farewell();
         let result = match self.engine.take() {
             Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
             None => Ok(()),
