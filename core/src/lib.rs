@@ -125,6 +125,10 @@ pub use model::options::{
     Will,
 };
 pub use model::reason::ReasonCode;
+pub use model::tls::{
+    CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
+    TlsVersion, Trust,
+};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
@@ -137,5 +141,7 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
+    pub use crate::model::{
+        broker_url, consumer, error, event, life, message, options, reason, rows, tls, topic, writes,
+    };
 }

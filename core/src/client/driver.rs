@@ -19,6 +19,7 @@ use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
+use crate::link::tls::Connector;
 use crate::link::{Link, LinkError};
 use crate::model::error::Error;
 use crate::model::event::Why;
@@ -34,7 +35,7 @@ const TURN_INPUTS: usize = 2048;
 const CREDIT: usize = 256 << 10;
 /// Unsent bytes above which nothing is read any more: the broker must take our acknowledgements first.
 const STOP_READING: usize = 1 << 20;
-/// How long DNS and TCP may take together.
+/// How long all layers of a link may take together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
@@ -62,6 +63,8 @@ pub(crate) struct Driver {
     wake: Option<Wake>,
     pub(super) engine: Option<Engine>,
     options: Arc<Options>,
+    /// One for all links: it remembers TLS sessions to resume.
+    tls: Arc<Connector>,
     pub(super) clock: Clock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) fanout: Fanout,
@@ -96,6 +99,7 @@ impl Driver {
         Self {
             engine: Some(engine),
             glance: GlanceWriter::new(&options),
+            tls: Arc::new(Connector::new(&options.tls)),
             options,
             clock,
             commands,
@@ -200,7 +204,10 @@ impl Driver {
                             }
                             Err(error) => {
                                 *slot = Slot::None;
-                                Input::LinkDown(Why::Unreachable(error.to_string()))
+                                Input::LinkDown(match error {
+                                    LinkError::Tls(failure) => Why::Tls(failure),
+                                    error => Why::Unreachable(error.to_string()),
+                                })
                             }
                         }));
                     }
@@ -267,6 +274,7 @@ impl Driver {
                     if let Some(error) = link.failure() {
                         let why = match error {
                             LinkError::Eof => Why::Closed,
+                            LinkError::Tls(failure) => Why::Tls(failure.clone()),
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));

@@ -11,6 +11,7 @@ use super::room::Intake;
 use super::syncing::Sync;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
+use crate::model::broker_url::BrokerUrl;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
@@ -98,7 +99,14 @@ impl Engine {
     fn open_once(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
         super::check::limits(&options, &store.hot())?;
-        Self::with_store(options, store, seed)
+        if options.broker.is_none() {
+            let stored = store.session().broker.and_then(|text| BrokerUrl::parse(&text).ok());
+            super::check::tls(&options, stored.as_ref())?;
+        }
+        let warning = super::check::warnings(&options, wall_ms);
+        let mut engine = Self::with_store(options, store, seed)?;
+        engine.fx.events.extend(warning);
+        Ok(engine)
     }
 
     pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {

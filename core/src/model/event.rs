@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::consumer::{Lag, Skipped};
 use super::message::{MessageId, QoS, StoreId};
 use super::reason::ReasonCode;
+use super::tls::TlsFailure;
 use super::topic::TopicFilter;
 
 /// What became of a message (P9). Asked by id, also after a restart.
@@ -62,6 +63,8 @@ impl Fate {
 pub enum Why {
     /// No connection could be made; the system's words.
     Unreachable(String),
+    /// TLS could not be had, or the server ended it; the failure says what to do.
+    Tls(TlsFailure),
     /// The link was cut by the other side or the network.
     Cut(String),
     /// The broker closed the link in order, without a word.
@@ -92,6 +95,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
+            Self::Tls(failure) => write!(f, "TLS: {failure}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),

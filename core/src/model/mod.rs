@@ -13,5 +13,6 @@ pub mod message;
 pub mod options;
 pub mod reason;
 pub mod rows;
+pub mod tls;
 pub mod topic;
 pub mod writes;

@@ -10,6 +10,7 @@ use super::glance::Glance;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
 
 /// Which version of MQTT to speak.
@@ -176,6 +177,8 @@ pub struct Options {
     pub broker: Option<BrokerUrl>,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
+    /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
+    pub tls: TlsOptions,
     /// Sent with every CONNECT.
     pub credentials: Option<Credentials>,
     /// The MQTT version.
@@ -243,6 +246,7 @@ impl Options {
             store: store.into(),
             broker: None,
             client_id: None,
+            tls: TlsOptions::default(),
             credentials: None,
             version: Version::default(),
             keep_alive: Duration::from_secs(60),

@@ -46,6 +46,7 @@ impl Driver {
         }
         if std::mem::take(&mut self.out.open) {
             let options = std::sync::Arc::clone(&self.options);
+            let tls = std::sync::Arc::clone(&self.tls);
             let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
             self.slot = Slot::Opening(Box::pin(async move {
                 let broker = match (&options.broker, stored) {
@@ -55,7 +56,7 @@ impl Driver {
                     }
                     (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
                 };
-                dial(&broker, &options, CONNECT_LIMIT).await
+                dial(&broker, &options, &tls, CONNECT_LIMIT).await
             }));
         }
     }
