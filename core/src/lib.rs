@@ -109,6 +109,10 @@ mod wire;
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
+pub use model::credentials::{
+    AuthData, BoxFuture, Challenge, Credentials, CredentialsError, CredentialsEvent, CredentialsProvider,
+    CredentialsRequest, CredentialsSource, EnhancedAuth, WhyAsked,
+};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
@@ -121,8 +125,7 @@ pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
 pub use model::options::{
-    Credentials, DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version,
-    Will,
+    DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
 pub use model::reason::ReasonCode;
 pub use model::tls::{
@@ -142,6 +145,6 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, error, event, life, message, options, reason, rows, tls, topic, writes,
+        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, tls, topic, writes,
     };
 }

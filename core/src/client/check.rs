@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::command::Outgoing;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
+use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::Event;
 use crate::model::message::{Lane, Properties, Publish, Subscription};
-use crate::model::options::{Limit, Options};
+use crate::model::options::{Limit, Options, Version};
 use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::tls::{ClientIdentity, ServerName, Trust};
 use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
@@ -47,11 +48,12 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
-    if let Some(credentials) = &options.credentials {
-        let short = credentials.user.len() <= MAX_STRING_BYTES && !credentials.user.contains('\0');
-        ensure(short, "credentials", "user name of at most 65535 bytes without U+0000")?;
-        let short = credentials.password.as_ref().is_none_or(|password| password.len() <= MAX_STRING_BYTES);
-        ensure(short, "credentials", "password of at most 65535 bytes")?;
+    if let Some(CredentialsSource::Static(credentials)) = &options.credentials {
+        credentials
+            .check()
+            .map_err(|problem| OpenError::Option { option: "credentials", problem: problem.to_owned() })?;
+        let v5 = credentials.enhanced.is_none() || options.version != Version::V311;
+        ensure(v5, "credentials", "no authentication method with MQTT 3.1.1, which has none; use version 5")?;
     }
     if let Some(will) = &options.will {
         ensure(will.delay <= LONGEST, "will", "delay of at most 4294967295 s")?;

@@ -301,6 +301,16 @@ impl Homing {
         self.ask(Error::Closed, |answer| Command::Connect { answer }).await
     }
 
+    /// The provider of credentials ([`CredentialsProvider`](crate::CredentialsProvider)) has others than it gave last: a wait
+    /// for the next attempt is cut short (attempts keep a second between them), and on a link that stands they are put in use
+    /// as if the last ones were about to expire, at most every 5 s. Does nothing with static credentials.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Paused`].
+    pub async fn credentials_changed(&self) -> Result<(), Error> {
+        self.ask(Error::Closed, |answer| Command::CredentialsChanged { answer }).await
+    }
+
     /// Wanted: not connected. The session stays at the broker as long as its session expiry says.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
-use crate::session::effect::{Effects, Input, Load, Loaded, Now};
+use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
 use crate::session::{Restored, Session};
 use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
@@ -45,6 +45,7 @@ pub(crate) struct Outputs {
     pub(crate) settled: Vec<(u64, Fate)>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) open: bool,
+    pub(crate) ask: Option<Question>,
     pub(crate) close: bool,
     /// See `Effects::abort`.
     pub(crate) abort: bool,
@@ -263,6 +264,7 @@ impl Engine {
         out.events.append(&mut self.fx.events);
         out.settled.append(&mut self.fx.settled);
         out.open |= std::mem::take(&mut self.fx.open);
+        out.ask = self.fx.ask.take().or(out.ask.take());
         out.close |= std::mem::take(&mut self.fx.close);
         out.abort |= std::mem::take(&mut self.fx.abort);
         Ok(())
@@ -270,7 +272,7 @@ impl Engine {
 
     fn abandon(&mut self, out: &mut Outputs) {
         self.fx = Effects::default();
-        (out.open, out.close) = (false, false);
+        (out.open, out.close, out.ask) = (false, false, None);
         out.sends.clear();
         out.events.clear();
         out.settled.clear();

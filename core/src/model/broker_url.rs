@@ -4,7 +4,7 @@ use std::fmt;
 
 use fluent_uri::Uri;
 
-use super::options::Credentials;
+use super::credentials::Credentials;
 
 /// Why a broker URL was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

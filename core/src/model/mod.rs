@@ -3,6 +3,7 @@
 
 pub mod broker_url;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
 pub mod event;
 pub(crate) mod glance;
@@ -14,5 +15,6 @@ pub mod options;
 pub mod reason;
 pub mod rows;
 pub mod tls;
+pub(crate) mod status;
 pub mod topic;
 pub mod writes;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
+use super::credentials::CredentialsSource;
 use super::error::Error;
 use super::glance::Glance;
 #[cfg(feature = "encryption")]
@@ -46,29 +47,6 @@ pub enum ForeignSession {
     Discard,
     /// Take it over, with the messages that the broker still holds for it.
     Adopt,
-}
-
-/// User name and password for the broker. Never stored, never printed, overwritten in memory when dropped by the caller's choice of type only.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Credentials {
-    /// The user name.
-    pub user: String,
-    /// The password; MQTT 3.1.1 and 5 both take any bytes.
-    pub password: Option<Vec<u8>>,
-}
-
-impl Credentials {
-    /// A user name and, mostly, a password.
-    pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
-        Self { user: user.into(), password }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(redacted)")
-    }
 }
 
 /// The message that the broker publishes when this client is gone without a DISCONNECT [3.1.2.5].
@@ -179,8 +157,9 @@ pub struct Options {
     pub client_id: Option<ClientId>,
     /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
     pub tls: TlsOptions,
-    /// Sent with every CONNECT.
-    pub credentials: Option<Credentials>,
+    /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
+    /// makes them.
+    pub credentials: Option<CredentialsSource>,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].

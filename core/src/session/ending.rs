@@ -27,6 +27,7 @@ impl Session {
             self.link_ends(&why, fx);
             self.conn.closing(why);
             self.held.clear();
+            self.auth.link_ended();
             self.out.disconnected();
             self.inb.disconnected();
             self.subs.disconnected();
@@ -59,6 +60,7 @@ impl Session {
             return;
         }
         self.held.clear();
+        self.auth.link_ended();
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
@@ -72,6 +74,9 @@ impl Session {
         let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_), .. });
         if !too_large && other_end {
             self.too_large = 0;
+        }
+        if let State::Waiting { why, retry_in_ms } = &state {
+            self.judged(why, *retry_in_ms, now, fx);
         }
         let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
         if !dancing {

@@ -94,11 +94,11 @@ impl Common {
         let mut options = Options::new(self.store_path()?);
         if let Some(broker) = &self.broker {
             let url = BrokerUrl::parse(broker).map_err(|error| Failure::usage(format_args!("--broker: {error}")))?;
-            options.credentials = url.credentials().cloned();
+            options.credentials = url.credentials().cloned().map(Into::into);
             options.broker = Some(url);
         }
         if options.credentials.is_none() {
-            options.credentials = self.credentials.clone();
+            options.credentials = self.credentials.clone().map(Into::into);
         }
         options.tls = self.tls.options().map_err(Failure::usage)?;
         options.client_id = self.client_id.clone();
