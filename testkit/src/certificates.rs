@@ -75,8 +75,13 @@ fn authority_params(name: &str, below: Option<u8>) -> CertificateParams {
 impl Authority {
     /// A new one.
     pub fn new() -> Self {
+        Self::named("the test's authority")
+    }
+
+    /// A new one with a name of its own; those of others do not differ but by their keys.
+    pub fn named(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
-        let params = authority_params("the test's authority", None);
+        let params = authority_params(name, None);
         let certificate = params.self_signed(&key).expect("a root certificate");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("ca.pem");

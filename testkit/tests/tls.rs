@@ -118,7 +118,7 @@ async fn failure(options: &TlsOptions, address: SocketAddr) -> TlsFailure {
 #[test]
 fn each_fault_of_a_servers_certificate_has_its_own_error() {
     run(async {
-        let (ours, foreign) = (Authority::new(), Authority::new());
+        let (ours, same_name, foreign) = (Authority::new(), Authority::new(), Authority::named("another authority"));
         let days = |from, to| Wrong { days: Some((from, to)), ..Wrong::default() };
         let elsewhere = Wrong { host: Some("other.example".to_owned()), ..Wrong::default() };
         let cases = [
@@ -126,6 +126,7 @@ fn each_fault_of_a_servers_certificate_has_its_own_error() {
             (ours.server(&days(4, 9)), "valid only in"),
             (ours.server(&elsewhere), "not for 127.0.0.1 but for other.example"),
             (foreign.server(&Wrong::default()), "no authority that is trusted"),
+            (same_name.server(&Wrong::default()), "no authority that is trusted"),
             (ours.server(&Wrong { between: 7, ..Wrong::default() }), "too long"),
             (ours.as_server(), "CA:TRUE"),
         ];
@@ -201,7 +202,7 @@ fn whoever_has_the_certificate_but_not_its_key_is_refused_even_without_verificat
             let stolen = CertifiedKey::new(chain(&[&server]), any_supported_type(&key(&thief)).unwrap());
             config.cert_resolver = Arc::new(SingleCertAndKey::from(stolen));
             let failure = failure(&options, serve(config).await).await;
-            assert!(matches!(failure, TlsFailure::BadCertificate { .. }), "{failure:?}");
+            assert_eq!(failure, TlsFailure::NotItsKey);
         }
     });
 }
@@ -279,7 +280,8 @@ fn a_link_cut_in_the_middle_of_the_handshake_is_told_and_the_next_one_works() {
         for version in BOTH {
             let address = serve(config(&server, &[version], None)).await;
             let connector = Connector::new(&trusting(&ours));
-            for bytes in [1, 100, 500] {
+            // From the second on a session is resumed, which takes few bytes.
+            for bytes in [400, 1, 60, 120] {
                 let proxy = Proxy::start(address, [Cut { up: None, down: Some(bytes) }]);
                 let through = proxy.url().trim_start_matches("mqtt://").parse().unwrap();
                 let error = connect(&connector, through).await.err().unwrap();

@@ -58,6 +58,8 @@ fn certificate(error: &CertificateError, host: &str) -> TlsFailure {
             presented: presented.iter().map(|name| plain(name)).collect(),
         },
         CertificateError::UnknownIssuer => TlsFailure::UnknownRoot,
+        // Of the handshake; that of a certificate is taken for an unknown issuer by `Check`.
+        CertificateError::BadSignature => TlsFailure::NotItsKey,
         CertificateError::Revoked => TlsFailure::Revoked,
         CertificateError::Other(other) => match (other.0.downcast_ref(), other.0.downcast_ref::<webpki::Error>()) {
             (Some(ours), _) => TlsFailure::clone(ours),

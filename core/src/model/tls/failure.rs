@@ -29,7 +29,7 @@ pub enum TlsFailure {
         /// Whom it is for, as the certificate says it.
         presented: Vec<String>,
     },
-    /// Nobody whom we trust has signed it.
+    /// Nobody whom we trust has signed it; perhaps somebody of the same name, with another key.
     #[error(
         "the server's certificate leads to no authority that is trusted here; give the broker's CA certificate, or check who \
          answers (a captive portal, a proxy that inspects)"
@@ -58,6 +58,11 @@ pub enum TlsFailure {
          authority"
     )]
     CaAsServer,
+    /// It shows a certificate whose key it does not have.
+    #[error(
+        "the server cannot prove that it has the key of its certificate; certificate and key differ there, or somebody is in between"
+    )]
+    NotItsKey,
     /// Anything else that is wrong with its certificates.
     #[error("the server's certificates are not valid: {problem}; they must be mended at the broker")]
     BadCertificate {
