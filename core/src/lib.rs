@@ -118,6 +118,7 @@ pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
+pub use model::glance::Glance;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -132,6 +133,10 @@ pub use model::profile::{
     ServiceLimits, Tencent,
 };
 pub use model::reason::ReasonCode;
+pub use model::tls::{
+    CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
+    TlsVersion, Trust,
+};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
@@ -145,6 +150,7 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, credentials, error, event, life, message, options, profile, reason, rows, topic, writes,
+        broker_url, consumer, credentials, error, event, life, message, options, profile, reason, rows, tls, topic,
+        writes,
     };
 }

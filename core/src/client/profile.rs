@@ -58,6 +58,19 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
     {
         return wrong("broker", format!("a signed URL for {name} needs a WebSocket; write wss://"));
     }
+    if let Profile::Aws(aws) = &profile
+        && matches!(aws.auth(), AwsAuth::X509)
+        && options.broker.is_none()
+        && options.tls.identity.is_none()
+    {
+        return wrong("tls", format!("{name} wants a client certificate with this profile; set tls.identity"));
+    }
+    if let Some(alpn) = profile.alpn()
+        && options.tls.alpn.is_empty()
+        && options.broker.as_ref().is_none_or(|broker| broker.scheme().is_tls())
+    {
+        options.tls.alpn = vec![alpn.as_bytes().to_vec()];
+    }
     options.max_payload = options.max_payload.min(limits.max_payload);
     if let Some(longest) = limits.session_expiry {
         options.session_expiry = options.session_expiry.min(longest);

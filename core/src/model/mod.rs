@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
 pub mod life;
@@ -14,6 +15,7 @@ pub mod options;
 pub mod profile;
 pub mod reason;
 pub mod rows;
+pub mod tls;
 pub(crate) mod status;
 pub mod topic;
 pub mod writes;

@@ -133,3 +133,6 @@ fn on_this_thread<T>(
         drop(answer.send(given));
     }
 }
+
+#[cfg(test)]
+mod tests;
