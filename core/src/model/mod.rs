@@ -15,7 +15,7 @@ pub mod options;
 pub mod profile;
 pub mod reason;
 pub mod rows;
-pub mod tls;
 pub(crate) mod status;
+pub mod tls;
 pub mod topic;
 pub mod writes;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 
+use crate::profile::ProfileArgs;
 use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
 
@@ -74,6 +75,8 @@ pub(crate) struct Common {
     pub(crate) inbox_full: Option<InboxFullArg>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) service: ProfileArgs,
     /// TOML file with these flags as keys, and `user` and `password`
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,

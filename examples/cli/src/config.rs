@@ -8,6 +8,7 @@ use homing::{BrokerUrl, Credentials, Options, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
+use crate::profile::ProfileArgs;
 use crate::values::{duration, limit};
 
 impl Common {
@@ -31,6 +32,10 @@ impl Common {
         let mut password = None;
         for (key, value) in table {
             let wrong = |problem: &str| Failure::usage(format_args!("{}: {key}: {problem}", path.display()));
+            if ProfileArgs::is_table(&key) {
+                self.service.table(&key, &value).map_err(|problem| wrong(&problem))?;
+                continue;
+            }
             let text = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
@@ -58,9 +63,13 @@ impl Common {
                 "tls-cert" => fill(&mut self.tls.cert, Ok(PathBuf::from(text))),
                 "tls-key" => fill(&mut self.tls.key, Ok(PathBuf::from(text))),
                 "tls-pin" => pins(&mut self.tls.pins, &text),
+                "profile" => fill(&mut self.service.profile, ValueEnum::from_str(&text, false)),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
-                _ => Err("is not a key; keys are the common flags without --, and user and password".to_owned()),
+                _ => Err(
+                    "is not a key; keys are the common flags without --, user and password, and the tables of services"
+                        .to_owned(),
+                ),
             }
             .map_err(|problem| wrong(&problem))?;
         }
@@ -77,7 +86,8 @@ impl Common {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let name = match &self.client_id {
+        let profile = self.service.profile().map_err(Failure::usage)?;
+        let name = match self.client_id.as_ref().or(profile.client_id()) {
             None => "default.db".to_owned(),
             Some(id) => format!("client-{}.db", file_name(id.as_str())),
         };
@@ -101,6 +111,7 @@ impl Common {
             options.credentials = self.credentials.clone().map(Into::into);
         }
         options.tls = self.tls.options().map_err(Failure::usage)?;
+        options.profile = self.service.profile().map_err(Failure::usage)?;
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
         set(&mut options.keep_alive, self.keep_alive);
