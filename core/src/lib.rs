@@ -113,6 +113,7 @@ pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
+pub use model::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -123,8 +124,10 @@ pub use model::options::{
     Credentials, DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version,
     Will,
 };
+pub use model::proxy::{Proxy, ProxyScheme, ProxyUrl, ProxyUrlError};
 pub use model::reason::ReasonCode;
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
+pub use model::transport::{ByteStream, Connecting, Transport};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
 
@@ -136,5 +139,8 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
+    pub use crate::model::{
+        broker_url, consumer, error, event, http_header, life, message, options, proxy, reason, rows, topic, transport,
+        writes,
+    };
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::command::Outgoing;
+use crate::link::system_proxy;
+use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
+use crate::model::proxy::Proxy;
 use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::topic::MAX_STRING_BYTES;
 
@@ -35,6 +38,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
+    way(options)?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
     if let Some(credentials) = &options.credentials {
@@ -50,6 +54,26 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
             .map_err(|error| OpenError::Option { option: "will", problem: error.to_string() })?;
     }
     Ok(())
+}
+
+/// Checks how the broker is reached.
+fn way(options: &Options) -> Result<(), OpenError> {
+    let wrong = |option: &'static str, problem: String| Err(OpenError::Option { option, problem });
+    let broker = options.broker.as_ref();
+    let is_socket = broker.is_some_and(|broker| broker.scheme() == Scheme::Unix);
+    if is_socket && options.transport.is_none() && cfg!(not(unix)) {
+        return wrong("broker", "Unix sockets exist on Unix only; name the broker by mqtt://".to_owned());
+    }
+    match &options.proxy {
+        Proxy::Url(_) if options.transport.is_some() => {
+            wrong("proxy", "the app's transport finds its own way; leave one of both out".to_owned())
+        }
+        Proxy::Url(_) if is_socket => wrong("proxy", "no proxy leads to a Unix socket; leave it out".to_owned()),
+        Proxy::System => system_proxy(broker.map_or("", BrokerUrl::host))
+            .map(drop)
+            .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}"))),
+        Proxy::Url(_) | Proxy::Direct => Ok(()),
+    }
 }
 
 /// Checks the limits against what the queues hold already. A single received message of any size is in order.

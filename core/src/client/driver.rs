@@ -196,7 +196,10 @@ impl Driver {
                             }
                             Err(error) => {
                                 *slot = Slot::None;
-                                Input::LinkDown(Why::Unreachable(error.to_string()))
+                                Input::LinkDown(match error.refuses_credentials() {
+                                    true => Why::Refused(error.to_string()),
+                                    false => Why::Unreachable(error.to_string()),
+                                })
                             }
                         }));
                     }

@@ -62,6 +62,8 @@ impl Fate {
 pub enum Why {
     /// No connection could be made; the system's words.
     Unreachable(String),
+    /// Our credentials were refused before MQTT began, by a proxy or by the WebSocket server; which, and its words.
+    Refused(String),
     /// The link was cut by the other side or the network.
     Cut(String),
     /// The broker closed the link in order, without a word.
@@ -92,6 +94,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
+            Self::Refused(text) => write!(f, "credentials refused: {text}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),

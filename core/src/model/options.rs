@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::error::Error;
+use super::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::proxy::Proxy;
 use super::topic::{ClientId, TopicFilter};
+use super::transport::Transport;
 
 /// Which version of MQTT to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -174,6 +178,12 @@ pub struct Options {
     pub broker: Option<BrokerUrl>,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
+    /// How the broker is reached; default: straight.
+    pub proxy: Proxy,
+    /// Further headers of the WebSocket request, for `ws://` and `wss://`; default: none.
+    pub websocket_headers: Vec<HttpHeader>,
+    /// Makes the byte stream in place of TCP and of a proxy; default: none.
+    pub transport: Option<Arc<dyn Transport>>,
     /// Sent with every CONNECT.
     pub credentials: Option<Credentials>,
     /// The MQTT version.
@@ -238,6 +248,9 @@ impl Options {
         Self {
             store: store.into(),
             broker: None,
+            proxy: Proxy::default(),
+            websocket_headers: Vec::new(),
+            transport: None,
             client_id: None,
             credentials: None,
             version: Version::default(),

@@ -50,7 +50,8 @@ impl Connection {
                 self.backoff.stable();
                 (self.soonest(now) - now).unsigned_abs()
             }
-            Why::Broker(
+            Why::Refused(_)
+            | Why::Broker(
                 ReasonCode::ClientIdentifierNotValid
                 | ReasonCode::BadUserNameOrPassword
                 | ReasonCode::NotAuthorized
