@@ -141,14 +141,19 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Debian puts it in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
-fn program() -> PathBuf {
+/// Debian puts mosquitto in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join("mosquitto"))
+        .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .expect("mosquitto is missing, and without it these tests prove nothing: apt-get install mosquitto mosquitto-clients")
+        .unwrap_or_else(|| {
+            panic!(
+                "{name} is missing, and without it these tests prove nothing: \
+                 apt-get install mosquitto mosquitto-clients tinyproxy microsocks"
+            )
+        })
 }
 
 fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
@@ -169,7 +174,7 @@ fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("mosquitto's log");
-    Command::new(program())
+    Command::new(program("mosquitto"))
         .arg("-c")
         .arg(folder.join("mosquitto.conf"))
         .stdin(Stdio::null())

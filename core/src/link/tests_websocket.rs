@@ -182,7 +182,7 @@ fn another_implementation_understands_us() {
             let mut socket = accept_hdr(stream, agree).unwrap();
             let (mut got, mut pongs) = (Vec::new(), 0);
             socket.send(Message::Ping(b"there?".to_vec().into())).unwrap();
-            while got.len() < 200_000 {
+            while got.len() < 200_000 || pongs == 0 {
                 match socket.read().unwrap() {
                     Message::Binary(bytes) => got.extend_from_slice(&bytes),
                     Message::Pong(bytes) => pongs += usize::from(&bytes[..] == b"there?"),
