@@ -126,7 +126,7 @@ impl Mosquitto {
     /// Writes a password file with one user; the broker's configuration names it before it starts.
     pub fn write_password(file: &Path, user: &str, password: &str) {
         let written =
-            Command::new(find("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
+            Command::new(program("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
         let written = written.expect("mosquitto_passwd starts");
         assert!(written.status.success(), "mosquitto_passwd: {}", String::from_utf8_lossy(&written.stderr));
     }
@@ -170,15 +170,18 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Debian puts it in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
-fn find(name: &str) -> PathBuf {
+/// Debian puts mosquitto in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| {
-            panic!("{name} is missing, and without it these tests prove nothing: apt-get install mosquitto mosquitto-clients")
+            panic!(
+                "{name} is missing, and without it these tests prove nothing: \
+                 apt-get install mosquitto mosquitto-clients tinyproxy microsocks"
+            )
         })
 }
 
@@ -200,7 +203,7 @@ fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("mosquitto's log");
-    Command::new(find("mosquitto"))
+    Command::new(program("mosquitto"))
         .arg("-c")
         .arg(folder.join("mosquitto.conf"))
         .stdin(Stdio::null())

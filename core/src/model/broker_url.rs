@@ -79,7 +79,8 @@ impl Scheme {
         }
     }
 
-    const fn port(self) -> u16 {
+    /// The port if the URL names none; 0 for a Unix socket.
+    pub const fn port(self) -> u16 {
         match self {
             Self::Mqtt => 1883,
             Self::Mqtts => 8883,

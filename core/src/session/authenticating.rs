@@ -388,14 +388,23 @@ impl Session {
 
     /// A link is gone, or was not made: what that says of the credentials.
     pub(super) fn judged(&mut self, why: &Why, retry_in_ms: u64, now: Now, fx: &mut Effects) {
-        match why {
-            Why::Broker(reason) if reason.refuses_credentials() => {
-                self.auth.why = WhyAsked::Refused(*reason);
-                fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason: *reason, retry_in_ms }));
+        let reason = match why {
+            Why::Broker(reason) if reason.refuses_credentials() => *reason,
+            // HTTP's 401 or 403, or a proxy's word.
+            Why::Refused(_) => ReasonCode::NotAuthorized,
+            Why::Credentials(error) => {
+                fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error)));
+                return self.hurry(now);
             }
-            Why::Credentials(error) => fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error))),
             _ => return,
-        }
+        };
+        self.auth.why = WhyAsked::Refused(reason);
+        fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason, retry_in_ms }));
+        self.hurry(now);
+    }
+
+    /// Others came while these were being refused.
+    fn hurry(&mut self, now: Now) {
         if std::mem::take(&mut self.auth.changed) {
             self.conn.sooner(now.mono_ms);
         }

@@ -139,6 +139,7 @@ impl Driver {
 fn not_opened(error: LinkError) -> Why {
     match error {
         LinkError::Tls(failure) => Why::Tls(failure),
+        error if error.refuses_credentials() => Why::Refused(error.to_string()),
         error => Why::Unreachable(error.to_string()),
     }
 }

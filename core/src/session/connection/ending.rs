@@ -51,6 +51,7 @@ impl Connection {
                 (self.soonest(now) - now).unsigned_abs()
             }
             Why::Broker(reason) if reason.refuses_credentials() && !renewable => self.refuse(),
+            Why::Refused(_) if !renewable => self.refuse(),
             Why::Credentials(error) if error.is_lasting() => self.refuse(),
             _ => self.backoff.next_delay_ms(rng),
         };
