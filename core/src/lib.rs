@@ -117,6 +117,7 @@ pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
+pub use model::glance::Glance;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -127,6 +128,10 @@ pub use model::options::{
     DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
 pub use model::reason::ReasonCode;
+pub use model::tls::{
+    CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
+    TlsVersion, Trust,
+};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
@@ -140,6 +145,6 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, topic, writes,
+        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, tls, topic, writes,
     };
 }

@@ -16,11 +16,13 @@ use asking::Asker;
 use super::clock::Clock;
 use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
+use super::glance::Writer as GlanceWriter;
 use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
+use crate::link::tls::Connector;
 use crate::link::{Link, LinkError};
 use crate::model::credentials::Credentials;
 use crate::model::error::Error;
@@ -37,7 +39,7 @@ const TURN_INPUTS: usize = 2048;
 const CREDIT: usize = 256 << 10;
 /// Unsent bytes above which nothing is read any more: the broker must take our acknowledgements first.
 const STOP_READING: usize = 1 << 20;
-/// How long the provider of credentials, DNS and TCP may take together.
+/// How long the provider of credentials and all layers of a link may take together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
@@ -68,6 +70,8 @@ pub(crate) struct Driver {
     wake: Option<Wake>,
     pub(super) engine: Option<Engine>,
     options: Arc<Options>,
+    /// One for all links: it remembers TLS sessions to resume.
+    tls: Arc<Connector>,
     pub(super) clock: Clock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) fanout: Fanout,
@@ -89,6 +93,7 @@ pub(crate) struct Driver {
     pub(super) network: watch::Receiver<Option<Network>>,
     known_network: Option<Network>,
     pub(super) reading: Arc<Mutex<ReadingSlot>>,
+    pub(super) glance: Option<GlanceWriter>,
 }
 
 impl Driver {
@@ -103,6 +108,8 @@ impl Driver {
     ) -> Self {
         Self {
             engine: Some(engine),
+            glance: GlanceWriter::new(&options),
+            tls: Arc::new(Connector::new(&options.tls)),
             asker: Asker::new(options.credentials.clone()),
             asking: None,
             options,
@@ -143,10 +150,11 @@ impl Driver {
     async fn wait(&mut self) -> bool {
         // Gives the runtime a look at the sockets: a loop that is always ready would never learn of acknowledgements.
         tokio::task::yield_now().await;
+        let glance_due = self.glance_due();
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
-        let mut deadline =
-            engine.timeout(now).map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
+        let due = [engine.timeout(now), glance_due].into_iter().flatten().min();
+        let mut deadline = due.map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
         let goodbyes = [self.closing.as_ref().map(|(at, _)| at), self.pausing.as_ref().map(|(at, ..)| at)];
         for at in goodbyes.into_iter().flatten() {
             let left = at.saturating_duration_since(Instant::now());
@@ -287,6 +295,7 @@ impl Driver {
                     if let Some(error) = link.failure() {
                         let why = match error {
                             LinkError::Eof => Why::Closed,
+                            LinkError::Tls(failure) => Why::Tls(failure.clone()),
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
@@ -337,6 +346,7 @@ impl Driver {
             maintained
         });
         self.answer();
+        self.glance(now);
         if let Err(error) = maintained
             && leaves_doubt(&error)
         {

@@ -169,6 +169,11 @@ impl BrokerUrl {
         self.scheme
     }
 
+    /// Whether the link is encrypted.
+    pub const fn is_tls(&self) -> bool {
+        self.scheme.is_tls()
+    }
+
     /// The host's name or address, without brackets; empty for a Unix socket.
     pub fn host(&self) -> &str {
         &self.host

@@ -6,6 +6,7 @@ use super::consumer::Skipped;
 use super::credentials::{CredentialsError, CredentialsEvent};
 use super::message::{MessageId, QoS};
 use super::reason::ReasonCode;
+use super::tls::TlsFailure;
 pub use super::status::{ConsumerStatus, OutboxDepth, Status, SubscriptionStatus};
 use super::topic::TopicFilter;
 
@@ -64,6 +65,8 @@ impl Fate {
 pub enum Why {
     /// No connection could be made; the system's words.
     Unreachable(String),
+    /// TLS could not be had, or the server ended it; the failure says what to do.
+    Tls(TlsFailure),
     /// The link was cut by the other side or the network.
     Cut(String),
     /// The broker closed the link in order, without a word.
@@ -96,6 +99,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
+            Self::Tls(failure) => write!(f, "TLS: {failure}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),

@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
 pub mod life;
@@ -13,6 +14,7 @@ pub mod message;
 pub mod options;
 pub mod reason;
 pub mod rows;
+pub mod tls;
 pub(crate) mod status;
 pub mod topic;
 pub mod writes;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::broker_url::BrokerUrl;
 use super::credentials::CredentialsSource;
 use super::error::Error;
+use super::glance::Glance;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
 
 /// Which version of MQTT to speak.
@@ -146,12 +148,15 @@ impl fmt::Debug for DeviceToken {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock`, on Unix the
+    /// socket `-wake`, and `-glance` if asked for.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
+    /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
+    pub tls: TlsOptions,
     /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
     /// makes them.
     pub credentials: Option<CredentialsSource>,
@@ -206,6 +211,8 @@ pub struct Options {
     /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
     /// has none yet takes it.
     pub device_token: Option<DeviceToken>,
+    /// A file with last values for widgets; default: none.
+    pub glance: Option<Glance>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -218,6 +225,7 @@ impl Options {
             store: store.into(),
             broker: None,
             client_id: None,
+            tls: TlsOptions::default(),
             credentials: None,
             version: Version::default(),
             keep_alive: Duration::from_secs(60),
@@ -243,6 +251,7 @@ impl Options {
             #[cfg(feature = "encryption")]
             key: None,
             device_token: None,
+            glance: None,
             connect: true,
         }
     }

@@ -56,6 +56,7 @@ impl Driver {
         }
         if std::mem::take(&mut self.out.open) {
             let options = Arc::clone(&self.options);
+            let tls = Arc::clone(&self.tls);
             let (broker, asker) = (self.broker(), self.asker.clone());
             let why = self.engine.as_ref().and_then(|engine| engine.session().needs_credentials());
             self.slot = Slot::Opening(Box::pin(async move {
@@ -67,7 +68,7 @@ impl Driver {
                     None => None,
                 };
                 let left = until.saturating_duration_since(Instant::now());
-                Ok((dial(&broker, &options, left).await.map_err(not_opened)?, credentials))
+                Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
         }
     }
@@ -121,6 +122,7 @@ impl Driver {
     pub(super) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
+        self.glance_farewell();
         let result = match self.engine.take() {
             Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
             None => Ok(()),
@@ -135,5 +137,8 @@ impl Driver {
 /// Why a link could not be made. The one place where an error of a layer below MQTT becomes a reason of the session: one that
 /// refuses credentials (a WebSocket's 401 or 403) is a `Why::Broker` with such a reason code.
 fn not_opened(error: LinkError) -> Why {
-    Why::Unreachable(error.to_string())
+    match error {
+        LinkError::Tls(failure) => Why::Tls(failure),
+        error => Why::Unreachable(error.to_string()),
+    }
 }
