@@ -14,7 +14,7 @@ pub mod message;
 pub mod options;
 pub mod reason;
 pub mod rows;
-pub mod tls;
 pub(crate) mod status;
+pub mod tls;
 pub mod topic;
 pub mod writes;
