@@ -125,6 +125,19 @@ impl Mosquitto {
         }
     }
 
+    /// SIGHUP: it reads its password file again, and ends the links of those who are no longer in it.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Writes a password file with one user; the broker's configuration names it before it starts.
+    pub fn write_password(file: &Path, user: &str, password: &str) {
+        let written =
+            Command::new(program("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
+        let written = written.expect("mosquitto_passwd starts");
+        assert!(written.status.success(), "mosquitto_passwd: {}", String::from_utf8_lossy(&written.stderr));
+    }
+
     /// Freezes the broker: its kernel still accepts bytes, it reads none.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
@@ -164,14 +177,19 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Debian puts it in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
-fn program() -> PathBuf {
+/// Debian puts mosquitto in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join("mosquitto"))
+        .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .expect("mosquitto is missing, and without it these tests prove nothing: apt-get install mosquitto mosquitto-clients")
+        .unwrap_or_else(|| {
+            panic!(
+                "{name} is missing, and without it these tests prove nothing: \
+                 apt-get install mosquitto mosquitto-clients tinyproxy microsocks"
+            )
+        })
 }
 
 fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
@@ -192,7 +210,7 @@ fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("mosquitto's log");
-    Command::new(program())
+    Command::new(program("mosquitto"))
         .arg("-c")
         .arg(folder.join("mosquitto.conf"))
         .stdin(Stdio::null())

@@ -3,18 +3,24 @@
 use std::time::Duration;
 
 use super::command::Outgoing;
-use crate::model::broker_url::BrokerUrl;
+use crate::link::system_proxy;
+use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
+use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::Event;
 use crate::model::message::{Lane, Properties, Publish, Subscription};
-use crate::model::options::{Limit, Options};
+use crate::model::options::{Limit, Options, Version};
+use crate::model::proxy::Proxy;
 use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::tls::{ClientIdentity, ServerName, Trust};
-use crate::model::topic::MAX_STRING_BYTES;
+use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Filters of the file for widgets.
+const MAX_GLANCE_FILTERS: usize = 64;
 
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
@@ -39,13 +45,18 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
     tls(options, options.broker.as_ref())?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
+    let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
+    ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
+    ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
+    way(options)?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
-    if let Some(credentials) = &options.credentials {
-        let short = credentials.user.len() <= MAX_STRING_BYTES && !credentials.user.contains('\0');
-        ensure(short, "credentials", "user name of at most 65535 bytes without U+0000")?;
-        let short = credentials.password.as_ref().is_none_or(|password| password.len() <= MAX_STRING_BYTES);
-        ensure(short, "credentials", "password of at most 65535 bytes")?;
+    if let Some(CredentialsSource::Static(credentials)) = &options.credentials {
+        credentials
+            .check()
+            .map_err(|problem| OpenError::Option { option: "credentials", problem: problem.to_owned() })?;
+        let v5 = credentials.enhanced.is_none() || options.version != Version::V311;
+        ensure(v5, "credentials", "no authentication method with MQTT 3.1.1, which has none; use version 5")?;
     }
     if let Some(will) = &options.will {
         ensure(will.delay <= LONGEST, "will", "delay of at most 4294967295 s")?;
@@ -87,6 +98,26 @@ pub(crate) fn warnings(options: &Options, wall_ms: i64) -> Option<Event> {
         code: "client_certificate_expired",
         text: "the client certificate has expired, so most brokers will refuse it; get a new one".to_owned(),
     })
+}
+
+/// Checks how the broker is reached.
+fn way(options: &Options) -> Result<(), OpenError> {
+    let wrong = |option: &'static str, problem: String| Err(OpenError::Option { option, problem });
+    let broker = options.broker.as_ref();
+    let is_socket = broker.is_some_and(|broker| broker.scheme() == Scheme::Unix);
+    if is_socket && options.transport.is_none() && cfg!(not(unix)) {
+        return wrong("broker", "Unix sockets exist on Unix only; name the broker by mqtt://".to_owned());
+    }
+    match &options.proxy {
+        Proxy::Url(_) if options.transport.is_some() => {
+            wrong("proxy", "the app's transport finds its own way; leave one of both out".to_owned())
+        }
+        Proxy::Url(_) if is_socket => wrong("proxy", "no proxy leads to a Unix socket; leave it out".to_owned()),
+        Proxy::System => system_proxy(broker.map_or("", BrokerUrl::host))
+            .map(drop)
+            .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}"))),
+        Proxy::Url(_) | Proxy::Direct => Ok(()),
+    }
 }
 
 /// Checks the limits against what the queues hold already. A single received message of any size is in order.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use fluent_uri::Uri;
 
-use super::options::Credentials;
+use super::credentials::Credentials;
 
 /// Why a broker URL was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +79,8 @@ impl Scheme {
         }
     }
 
-    const fn port(self) -> u16 {
+    /// The port if the URL names none; 0 for a Unix socket.
+    pub const fn port(self) -> u16 {
         match self {
             Self::Mqtt => 1883,
             Self::Mqtts => 8883,

@@ -3,15 +3,21 @@
 
 pub mod broker_url;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
+pub mod http_header;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
 pub mod life;
 pub mod message;
 pub mod options;
+pub mod proxy;
 pub mod reason;
 pub mod rows;
 pub mod tls;
+pub(crate) mod status;
 pub mod topic;
+pub mod transport;
 pub mod writes;

@@ -1,11 +1,20 @@
 //! Configuration files: every key, precedence, and errors that never quote a secret.
 use std::time::Duration;
 
+use homing::CredentialsSource;
+
 use super::*;
 
 fn merged(text: &str) -> Result<Common, Failure> {
     let mut common = Common::default();
     common.merge(Path::new("c.toml"), text).map(|()| common)
+}
+
+fn given(options: &Options) -> Option<&Credentials> {
+    match &options.credentials {
+        Some(CredentialsSource::Static(credentials)) => Some(credentials),
+        _ => None,
+    }
 }
 
 fn problem(text: &str) -> String {
@@ -20,11 +29,13 @@ fn every_key_is_taken() {
     let common = merged(
         "store = 'a.db'\nbroker = 'mqtt://h'\nclient-id = 'c'\nmqtt = 5\nkeep-alive = '10s'\nsession-expiry = '1h'\n\
          durability = 'process-kill'\ninflight = 7\ninflight-qos2 = 3\nretention = '1d'\noutbox-limit = '5,1MiB'\n\
-         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'",
+         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'\n\
+         proxy = 'socks5h://a:b@p'\n[websocket-headers]\nAuthorization = 'Bearer t'",
     )
     .unwrap();
     let options = common.options().unwrap();
-    assert_eq!(options.store, PathBuf::from("a.db"));
+    assert_eq!(options.store, Path::new("a.db"));
+    assert!(given(&options) == Some(&Credentials::new("u", Some(b"p".to_vec()))));
     assert_eq!(options.broker.unwrap().to_string(), "mqtt://h:1883");
     assert_eq!(options.client_id.unwrap().as_str(), "c");
     assert_eq!(options.version, homing::Version::V5);
@@ -32,7 +43,8 @@ fn every_key_is_taken() {
     assert_eq!(options.durability, homing::Durability::ProcessKill);
     assert_eq!((options.inflight, options.inflight_qos2), (7, 3));
     assert_eq!((options.outbox_limit.messages, options.inbox_limit.bytes), (5, 2 << 20));
-    assert!(options.credentials == Some(Credentials::new("u", Some(b"p".to_vec()))));
+    assert_eq!(options.proxy, Proxy::Url(ProxyUrl::parse("socks5h://a:b@p:1080").unwrap()));
+    assert_eq!(options.websocket_headers, [HttpHeader::new("Authorization", "Bearer t").unwrap()]);
 }
 
 #[test]
@@ -41,8 +53,8 @@ fn flags_go_before_the_file_and_the_url_before_user() {
     common.merge(Path::new("c.toml"), "inflight = 2\nbroker = 'mqtt://other'\nuser = 'u'").unwrap();
     let options = common.options().unwrap();
     assert_eq!(options.inflight, 1);
+    assert!(given(&options) == Some(&Credentials::new("a", Some(b"b".to_vec()))));
     assert_eq!(options.broker.unwrap().host(), "h");
-    assert!(options.credentials == Some(Credentials::new("a", Some(b"b".to_vec()))));
 }
 
 #[test]
@@ -53,8 +65,13 @@ fn errors_name_the_key_and_never_quote_a_secret() {
     assert!(problem("password = 'x'").contains("password without user"));
     let text = problem("user = 'u'\npassword = sesame sesame");
     assert!(text.contains("line 2") && !text.contains("sesame"), "{text}");
-    let common = Common { broker: Some("mqtt://u:sesame@".to_owned()), ..Common::default() };
-    assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    let text = problem("[websocket-headers]\nAuthorization = ' sesame'");
+    assert!(text.contains("Authorization") && !text.contains("sesame"), "{text}");
+    for (broker, proxy) in [("mqtt://u:sesame@", None), ("mqtt://h", Some("ftp://u:sesame@p:1"))] {
+        let proxy = proxy.map(str::to_owned);
+        let common = Common { broker: Some(broker.to_owned()), proxy, ..Common::default() };
+        assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    }
 }
 
 #[test]
