@@ -44,21 +44,28 @@ impl Mosquitto {
 
     /// The same, with further lines of configuration.
     pub fn start_with(inflight: Inflight, extra: &str) -> Self {
-        Self::begin(inflight, extra, false)
+        Self::begin(tempfile::tempdir().expect("a temporary folder"), inflight, extra, false)
     }
 
     /// The same behind TLS. `clients`: the authority, in PEM, whose certificates clients must show.
     pub fn start_tls(server: &Held, clients: Option<&Path>, extra: &str) -> Self {
-        let mut lines = format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Copies: the broker listens before it reads them, and reads them again when it is restarted.
+        let copy = |name: &str, file: &Path| {
+            let copied = folder.path().join(name);
+            fs::copy(file, &copied).unwrap_or_else(|problem| panic!("{}: {problem}", file.display()));
+            copied.display().to_string()
+        };
+        let (chain, key) = (copy("chain.pem", &server.chain), copy("key.pem", &server.key));
+        let mut lines = format!("certfile {chain}\nkeyfile {key}\n");
         if let Some(file) = clients {
-            lines.push_str(&format!("cafile {}\nrequire_certificate true\n", file.display()));
+            lines.push_str(&format!("cafile {}\nrequire_certificate true\n", copy("clients.pem", file)));
         }
         lines.push_str(extra);
-        Self::begin(Inflight::Default, &lines, true)
+        Self::begin(folder, Inflight::Default, &lines, true)
     }
 
-    fn begin(inflight: Inflight, extra: &str, tls: bool) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    fn begin(folder: TempDir, inflight: Inflight, extra: &str, tls: bool) -> Self {
         for _ in 0..20 {
             let port = ports::free();
             fs::write(folder.path().join("mosquitto.conf"), config(folder.path(), port, inflight, extra))
