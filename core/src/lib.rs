@@ -111,7 +111,8 @@ pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, LinkMetrics, Metrics, OutboxDepth, State, Status, Storage,
+    SubscriptionStatus, Why,
 };
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::command::Outgoing;
+use crate::model::broker_url::BrokerUrl;
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{Lane, Properties, Publish, Subscription};
@@ -12,6 +13,9 @@ use crate::model::topic::MAX_STRING_BYTES;
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The most addresses beside the first one.
+const MAX_OTHER_ADDRESSES: usize = 15;
 
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
@@ -34,10 +38,13 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
+    addresses(options)?;
+    ensure(options.connect_pace <= Duration::from_secs(3600), "connect_pace", "at most an hour")?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
-    if let Some(credentials) = &options.credentials {
+    let own = options.broker.iter().chain(&options.other_addresses).filter_map(BrokerUrl::credentials);
+    for credentials in options.credentials.iter().chain(own) {
         let short = credentials.user.len() <= MAX_STRING_BYTES && !credentials.user.contains('\0');
         ensure(short, "credentials", "user name of at most 65535 bytes without U+0000")?;
         let short = credentials.password.as_ref().is_none_or(|password| password.len() <= MAX_STRING_BYTES);
@@ -48,6 +55,29 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
         ensure(will.message.payload.len() <= MAX_STRING_BYTES, "will", "payload of at most 65535 bytes [3.1.3.4]")?;
         publish(will.message.clone(), options)
             .map_err(|error| OpenError::Option { option: "will", problem: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// Checks the list of the broker's addresses.
+fn addresses(options: &Options) -> Result<(), OpenError> {
+    let wrong = |problem: String| Err(OpenError::Option { option: "other_addresses", problem });
+    let Some(broker) = &options.broker else {
+        return match options.other_addresses.is_empty() {
+            true => Ok(()),
+            false => wrong("there are some, but no broker; the first address goes to broker".to_owned()),
+        };
+    };
+    if options.other_addresses.len() > MAX_OTHER_ADDRESSES {
+        return wrong(format!("{} are too many; at most {MAX_OTHER_ADDRESSES}", options.other_addresses.len()));
+    }
+    let mut seen = vec![broker.to_string()];
+    for address in &options.other_addresses {
+        let text = address.to_string();
+        if seen.contains(&text) {
+            return wrong(format!("{text} is named twice (user name, password and query do not count)"));
+        }
+        seen.push(text);
     }
     Ok(())
 }

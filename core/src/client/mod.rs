@@ -22,6 +22,7 @@ mod serve;
 mod syncing;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod turn;
 mod upkeep;
 mod waiters;

@@ -1,6 +1,7 @@
 //! The vocabulary: topics, messages, options, reasons, events. Imports nothing else of ours.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+pub(crate) mod addresses;
 pub mod broker_url;
 pub mod consumer;
 pub mod error;
@@ -9,6 +10,7 @@ pub mod event;
 pub(crate) mod key;
 pub mod life;
 pub mod message;
+pub mod metrics;
 pub mod options;
 pub mod reason;
 pub mod rows;

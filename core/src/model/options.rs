@@ -172,9 +172,17 @@ pub struct Options {
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
+    /// More addresses of the same broker (at home, away), tried in this order when `broker` does not answer; at most 15, none
+    /// twice. User name and password in an address are for that address alone. The list, `broker` included, is the broker's
+    /// identity: a list that shares an address with the one in the store is the same broker, and the session goes on; a list
+    /// that shares none is another broker, and the session is given up with a gap (see `docs/addresses.md`).
+    pub other_addresses: Vec<BrokerUrl>,
+    /// The app's word that the broker is the one that the store knows although no address is the same (it has moved); default
+    /// false.
+    pub same_broker: bool,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
-    /// Sent with every CONNECT.
+    /// Sent with every CONNECT, but for addresses that hold a user name of their own.
     pub credentials: Option<Credentials>,
     /// The MQTT version.
     pub version: Version,
@@ -217,6 +225,10 @@ pub struct Options {
     pub will: Option<Will>,
     /// Bounds of the time between two attempts to connect; default 0.5 s to 120 s.
     pub retry: (Duration, Duration),
+    /// The shortest time between two CONNECTs, whatever asks for the second one: a retry, another address, a redirect, the
+    /// app; at most an hour; default zero. Across restarts it is held against the last CONNECT that the store knows of: one
+    /// that was accepted, or that is unanswered though the session was ours; refused ones leave no trace there.
+    pub connect_pace: Duration,
     /// The name of the first consumer made with a new store; default `default`.
     pub first_consumer: String,
     /// What it wants; empty (default): everything.
@@ -238,6 +250,8 @@ impl Options {
         Self {
             store: store.into(),
             broker: None,
+            other_addresses: Vec::new(),
+            same_broker: false,
             client_id: None,
             credentials: None,
             version: Version::default(),
@@ -259,6 +273,7 @@ impl Options {
             foreign_session: ForeignSession::default(),
             will: None,
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
+            connect_pace: Duration::ZERO,
             first_consumer: "default".to_owned(),
             first_consumer_filters: Vec::new(),
             #[cfg(feature = "encryption")]

@@ -59,6 +59,7 @@ impl Session {
             return;
         }
         self.held.clear();
+        self.count_end(&why, now);
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();

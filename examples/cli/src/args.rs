@@ -34,10 +34,10 @@ pub(crate) struct Common {
     /// The file that holds the session [default: one a client id, in the user's data folder]
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
-    /// mqtt://[user:password@]host[:port] [default: the one the store knows]
+    /// mqtt://[user:password@]host[:port]; again for more addresses of the same broker [default: what the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
-    pub(crate) broker: Option<String>,
+    pub(crate) broker: Vec<String>,
     /// Client identifier [default: the store's own; a new store makes one]
     #[arg(long, global = true, value_name = "ID", env = "HOMING_CLIENT_ID", hide_env_values = true)]
     pub(crate) client_id: Option<ClientId>,

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
+use super::{CONNECT_LIMIT, CONNECT_LIMIT_EACH, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
+use crate::client::traffic::Traffic;
 use crate::link::LinkError;
 use crate::link::dial::dial;
-use crate::model::broker_url::BrokerUrl;
 use crate::model::error::Error;
 use crate::wire::encode;
 
@@ -46,16 +46,13 @@ impl Driver {
         }
         if std::mem::take(&mut self.out.open) {
             let options = std::sync::Arc::clone(&self.options);
-            let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
+            let address = self.engine.as_ref().and_then(|engine| engine.session().address());
+            let address = address.map(|(broker, several)| (broker.clone(), several));
             self.slot = Slot::Opening(Box::pin(async move {
-                let broker = match (&options.broker, stored) {
-                    (Some(broker), _) => broker.clone(),
-                    (None, Some(text)) => {
-                        BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))?
-                    }
-                    (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
+                let Some((broker, several)) = address else {
+                    return Err(LinkError::Other("no broker is known".to_owned()));
                 };
-                dial(&broker, &options, CONNECT_LIMIT).await
+                dial(&broker, &options, if several { CONNECT_LIMIT_EACH } else { CONNECT_LIMIT }).await
             }));
         }
     }
@@ -77,14 +74,10 @@ impl Driver {
         self.out.replies.drain(..).for_each(Reply::committed);
     }
 
-    /// Bytes read, written and ignored on all links.
-    pub(super) fn counters(&self) -> (u64, u64, u64) {
-        let (read, written, ignored) = self.counted;
+    /// Bytes on all links.
+    pub(super) fn counters(&self) -> Traffic {
         match &self.slot {
-            Slot::Open(link, decoder) => {
-                let (bytes_in, bytes_out) = link.counters();
-                (read + bytes_in, written + bytes_out, ignored + decoder.ignored_bytes())
-            }
+            Slot::Open(link, decoder) => self.counted.with(link, decoder.ignored_bytes()),
             _ => self.counted,
         }
     }

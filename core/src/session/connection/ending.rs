@@ -4,6 +4,9 @@ use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LI
 use crate::model::event::{State, Why};
 use crate::model::reason::ReasonCode;
 
+/// So many links in a row that were cut soon after their CONNACK, and the other addresses come first.
+const MOVE_ON: u32 = 3;
+
 impl Connection {
     /// Close was asked for, and this is why.
     pub fn closing(&mut self, why: Why) {
@@ -22,6 +25,10 @@ impl Connection {
         // Asked for by the session, that is: a link that only the driver gave up waits like one that was cut.
         let asked = self.ending == Some(Why::Asked);
         let why = self.ending.take().unwrap_or(why);
+        let up_since = self.up_since.take();
+        if up_since.is_some_and(|since| now - since >= SHORT_LIFE_MS) {
+            self.addresses.stable();
+        }
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
         let found_dead = std::mem::take(&mut self.found_dead);
@@ -30,6 +37,9 @@ impl Connection {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
             probable_take_over = self.short_lives == SHORT_LIVES;
+            if self.short_lives > 0 && self.short_lives % MOVE_ON == 0 {
+                self.addresses.move_on();
+            }
             self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;
         }
         if !self.wanted {
@@ -44,30 +54,67 @@ impl Connection {
         if self.offline {
             return (State::Offline(Why::NoNetwork), probable_take_over);
         }
-        let wait = match &why {
-            Why::Asked if asked && self.dances < 4 => 0,
+        let dancing = why == Why::Asked && asked && self.dances < 4;
+        let (wait, why) = match &why {
+            Why::Asked if dancing => {
+                self.addresses.again();
+                (0, why)
+            }
             Why::KeepAlive | Why::NetworkChanged if found_dead || why == Why::NetworkChanged => {
                 self.backoff.stable();
-                (self.soonest(now) - now).unsigned_abs()
+                ((self.soonest(now) - now).unsigned_abs(), why)
             }
-            Why::Broker(
-                ReasonCode::ClientIdentifierNotValid
-                | ReasonCode::BadUserNameOrPassword
-                | ReasonCode::NotAuthorized
-                | ReasonCode::Banned
-                | ReasonCode::BadAuthenticationMethod,
-            ) => {
-                self.refused = true;
-                REFUSED_WAIT_MS
-            }
-            _ => self.backoff.next_delay_ms(rng),
+            _ => self.after(why, up_since.is_some(), now, rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));
-        (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
+        // The pace may make it longer.
+        let retry_in_ms = self.due().map_or(0, |at| u64::try_from(at - now).unwrap_or(0));
+        (State::Waiting { retry_in_ms, why }, probable_take_over)
+    }
+
+    /// How long to wait after a link, or an attempt, that ended like this: not at all while an address is left that was not
+    /// tried in this round.
+    fn after(&mut self, why: Why, was_up: bool, now: i64, rng: &mut fastrand::Rng) -> (u64, Why) {
+        if is_refusal(&why) {
+            self.addresses.refuse(now.saturating_add_unsigned(REFUSED_WAIT_MS));
+        }
+        let why = match (self.failed.take(), why) {
+            (Some(Why::Unreachable(before)), Why::Unreachable(now)) => Why::Unreachable(format!("{before}; {now}")),
+            // What a broker says tells more.
+            (Some(before), Why::Unreachable(_)) => before,
+            (_, why) => why,
+        };
+        let next = if was_up { self.addresses.is_redirected() } else { self.addresses.is_one_left(now) };
+        if next {
+            self.failed = (!was_up).then(|| why.clone());
+            return (0, why);
+        }
+        self.addresses.end_round();
+        match self.addresses.refused_until(now) {
+            Some(until) => {
+                self.refused = true;
+                ((until - now).unsigned_abs(), why)
+            }
+            None => (self.backoff.next_delay_ms(rng), why),
+        }
     }
 
     /// The broker says that another client has the session now (0x8E).
     pub fn taken_over(&mut self) {
         self.taken_over = true;
     }
+}
+
+/// Whether the broker says that it does not want us, which will not pass by itself.
+fn is_refusal(why: &Why) -> bool {
+    matches!(
+        why,
+        Why::Broker(
+            ReasonCode::ClientIdentifierNotValid
+                | ReasonCode::BadUserNameOrPassword
+                | ReasonCode::NotAuthorized
+                | ReasonCode::Banned
+                | ReasonCode::BadAuthenticationMethod,
+        )
+    )
 }
