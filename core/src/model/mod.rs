@@ -10,7 +10,7 @@ pub mod event;
 pub(crate) mod key;
 pub mod life;
 pub mod message;
-pub mod metrics;
+pub(crate) mod metrics;
 pub mod options;
 pub mod reason;
 pub mod rows;
