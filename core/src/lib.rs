@@ -109,11 +109,16 @@ mod wire;
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
+pub use model::credentials::{
+    AuthData, BoxFuture, Challenge, Credentials, CredentialsError, CredentialsEvent, CredentialsProvider,
+    CredentialsRequest, CredentialsSource, EnhancedAuth, WhyAsked,
+};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, LinkMetrics, Metrics, OutboxDepth, State, Status, Storage,
     SubscriptionStatus, Why,
 };
+pub use model::glance::Glance;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -121,10 +126,13 @@ pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
 pub use model::options::{
-    Credentials, DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version,
-    Will,
+    DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
 pub use model::reason::ReasonCode;
+pub use model::tls::{
+    CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
+    TlsVersion, Trust,
+};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
@@ -137,5 +145,7 @@ struct Readme;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::model::{broker_url, consumer, error, event, life, message, options, reason, rows, topic, writes};
+    pub use crate::model::{
+        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, tls, topic, writes,
+    };
 }

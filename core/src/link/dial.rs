@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::tls::{Connector, HANDSHAKE_LIMIT};
 use super::{Link, LinkError, tcp};
 use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::options::Options;
@@ -10,14 +11,18 @@ use crate::model::options::Options;
 ///
 /// # Errors
 /// What went wrong, at which layer.
-pub async fn dial(broker: &BrokerUrl, options: &Options, limit: Duration) -> Result<Link, LinkError> {
-    let within = tokio::time::timeout(limit, layers(broker, options, limit));
+pub async fn dial(broker: &BrokerUrl, options: &Options, tls: &Connector, limit: Duration) -> Result<Link, LinkError> {
+    let within = tokio::time::timeout(limit, layers(broker, options, tls, limit));
     within.await.unwrap_or_else(|_| Err(LinkError::Other(format!("{broker}: no link within {limit:?}"))))
 }
 
-async fn layers(broker: &BrokerUrl, _options: &Options, limit: Duration) -> Result<Link, LinkError> {
+async fn layers(broker: &BrokerUrl, _options: &Options, tls: &Connector, limit: Duration) -> Result<Link, LinkError> {
     match broker.scheme() {
         Scheme::Mqtt => tcp::connect(broker.host(), broker.port(), limit).await.map(Link::new),
+        Scheme::Mqtts => {
+            let stream = tcp::connect(broker.host(), broker.port(), limit).await?;
+            tls.connect(stream, broker.host(), HANDSHAKE_LIMIT).await.map(Link::new)
+        }
         scheme => Err(LinkError::Other(format!("{scheme:?} is not built"))),
     }
 }

@@ -5,6 +5,7 @@ pub mod dial;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::future::Future;
 use std::io;
@@ -14,6 +15,8 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
+
+use crate::model::tls::TlsFailure;
 
 /// At most so much is read before the packets in it are taken out.
 const READ_CHUNK: usize = 64 << 10;
@@ -31,6 +34,9 @@ pub enum LinkError {
     /// The other side, or something between, reset it.
     #[error("reset: {0}")]
     Reset(String),
+    /// TLS could not be had, or the server ended it.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
@@ -38,6 +44,9 @@ pub enum LinkError {
 
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>()) {
+            return Self::Tls(failure.clone());
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Eof,
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {

@@ -4,8 +4,10 @@
 pub(crate) mod addresses;
 pub mod broker_url;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
 pub mod life;
@@ -14,5 +16,7 @@ pub(crate) mod metrics;
 pub mod options;
 pub mod reason;
 pub mod rows;
+pub(crate) mod status;
+pub mod tls;
 pub mod topic;
 pub mod writes;

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
+use super::credentials::CredentialsSource;
 use super::error::Error;
+use super::glance::Glance;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
 
 /// Which version of MQTT to speak.
@@ -44,29 +47,6 @@ pub enum ForeignSession {
     Discard,
     /// Take it over, with the messages that the broker still holds for it.
     Adopt,
-}
-
-/// User name and password for the broker. Never stored, never printed, overwritten in memory when dropped by the caller's choice of type only.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Credentials {
-    /// The user name.
-    pub user: String,
-    /// The password; MQTT 3.1.1 and 5 both take any bytes.
-    pub password: Option<Vec<u8>>,
-}
-
-impl Credentials {
-    /// A user name and, mostly, a password.
-    pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
-        Self { user: user.into(), password }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(redacted)")
-    }
 }
 
 /// The message that the broker publishes when this client is gone without a DISCONNECT [3.1.2.5].
@@ -168,7 +148,8 @@ impl fmt::Debug for DeviceToken {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock`, on Unix the
+    /// socket `-wake`, and `-glance` if asked for.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
@@ -182,8 +163,11 @@ pub struct Options {
     pub same_broker: bool,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
-    /// Sent with every CONNECT, but for addresses that hold a user name of their own.
-    pub credentials: Option<Credentials>,
+    /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
+    pub tls: TlsOptions,
+    /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
+    /// makes them; but not for addresses that hold a user name of their own.
+    pub credentials: Option<CredentialsSource>,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
@@ -239,6 +223,8 @@ pub struct Options {
     /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
     /// has none yet takes it.
     pub device_token: Option<DeviceToken>,
+    /// A file with last values for widgets; default: none.
+    pub glance: Option<Glance>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -253,6 +239,7 @@ impl Options {
             other_addresses: Vec::new(),
             same_broker: false,
             client_id: None,
+            tls: TlsOptions::default(),
             credentials: None,
             version: Version::default(),
             keep_alive: Duration::from_secs(60),
@@ -279,6 +266,7 @@ impl Options {
             #[cfg(feature = "encryption")]
             key: None,
             device_token: None,
+            glance: None,
             connect: true,
         }
     }

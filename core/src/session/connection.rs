@@ -134,6 +134,8 @@ pub struct Connection {
     begun_at: Option<i64>,
     /// The broker refused us: no hint makes us come sooner.
     refused: bool,
+    /// The link that ends was good until its credentials were: others may be.
+    pub renewable: bool,
     /// A check found the link dead: the next one comes at once.
     found_dead: bool,
 }
@@ -175,6 +177,7 @@ impl Connection {
             offline: false,
             begun_at: None,
             refused: false,
+            renewable: false,
             found_dead: false,
         }
     }
@@ -246,6 +249,13 @@ impl Connection {
         self.paced_until = (self.pace_ms > 0).then_some(now.saturating_add(self.pace_ms));
         self.last_out = now;
         self.last_in = now;
+    }
+
+    /// The broker, or the provider, has another step to make before its CONNACK counts.
+    pub fn handshake_goes_on(&mut self, deadline: i64) {
+        if let Phase::Handshake { .. } = self.phase {
+            self.phase = Phase::Handshake { deadline };
+        }
     }
 
     /// The session is up.

@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod addresses;
+mod authenticating;
 pub mod backoff;
 mod completions;
 pub mod connection;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use addresses::Addresses;
+use authenticating::Authentication;
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
 use inbound::Inbound;
@@ -71,6 +73,7 @@ pub struct Session {
     row: SessionRow,
     hot: Hot,
     conn: Connection,
+    auth: Authentication,
     out: Outbound,
     inb: Inbound,
     subs: Subscriptions,
@@ -106,6 +109,7 @@ impl Session {
                 Addresses::new(&options, restored.row.broker.as_deref()),
                 i64::try_from(options.connect_pace.as_millis()).unwrap_or(i64::MAX),
             ),
+            auth: Authentication::default(),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
@@ -156,9 +160,14 @@ impl Session {
         &self.row
     }
 
-    /// The broker's address that a link is to be made to, and whether others wait for their turn.
-    pub fn address(&self) -> Option<(&BrokerUrl, bool)> {
-        self.conn.addresses.current().map(|url| (url, self.conn.addresses.are_several()))
+    /// The broker's address that a link is to be made to.
+    pub fn address(&self) -> Option<&BrokerUrl> {
+        self.conn.addresses.current()
+    }
+
+    /// Whether the broker has others, which wait for their turn.
+    pub fn has_other_addresses(&self) -> bool {
+        self.conn.addresses.are_several()
     }
 
     /// How long the broker may take no byte of what is to be sent before the link counts as dead, in milliseconds.
@@ -220,7 +229,7 @@ impl Session {
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
         // Once it has passed, whoever asked has been told.
         let drained = self.drain_at().filter(|at| *at > now.mono_ms);
-        [conn, expiry, at_once, drained].into_iter().flatten().min()
+        [conn, expiry, at_once, drained, self.credentials_at()].into_iter().flatten().min()
     }
 
     /// Handles one input.
@@ -263,7 +272,9 @@ impl Session {
             Input::Network { online, changed } => self.network(online, changed, now, fx),
             Input::Woke => self.woke(now, fx),
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
-            Input::LinkUp => self.link_up(now, fx),
+            Input::LinkUp(credentials) => self.link_up(credentials, now, fx),
+            Input::Answered(answer) => self.answered(answer, now, fx),
+            Input::CredentialsChanged => self.credentials_changed(now, fx),
             Input::LinkDown(why) => self.link_down(why, now, fx),
             Input::Packet(packet) => self.packet(packet, now, fx),
             Input::Broken(error) => self.broken(error, fx),
@@ -276,6 +287,7 @@ impl Session {
             self.ping(fx);
         }
         self.look_for_the_end(now, fx);
+        self.change_links(now, fx);
         if self.conn.is_checking() {
             self.hold(sent, now, fx);
         }
@@ -304,6 +316,7 @@ impl Session {
         }
         if let Some(attempt) = self.conn.begin(now.mono_ms) {
             self.metrics.link_attempts += 1;
+            self.ask_for_link(now);
             fx.open = true;
             if self.conn.purpose == Purpose::Session {
                 fx.events.push(Event::State(State::Connecting { attempt }));
@@ -319,6 +332,7 @@ impl Session {
             self.close(Why::ConnackTimeout, fx);
         }
         self.check_link(now, fx);
+        self.look_at_credentials(now, fx);
         match self.conn.beat(now.mono_ms) {
             Beat::Quiet => {}
             Beat::Ping => self.ping(fx),

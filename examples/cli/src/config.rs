@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, Options};
+use homing::{BrokerUrl, Credentials, Options, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
@@ -38,6 +38,10 @@ impl Common {
                 }
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Array(pins) if key == "tls-pin" => {
+                    let pins = pins.iter().map(|pin| pin.as_str()).collect::<Option<Vec<_>>>();
+                    pins.ok_or_else(|| wrong("must be a list of texts"))?.join(",")
+                }
                 _ => return Err(wrong("must be text or a whole number")),
             };
             match key.as_str() {
@@ -59,6 +63,10 @@ impl Common {
                 "outbox-limit" => fill(&mut self.outbox_limit, limit(&text)),
                 "inbox-limit" => fill(&mut self.inbox_limit, limit(&text)),
                 "inbox-full" => fill(&mut self.inbox_full, ValueEnum::from_str(&text, false)),
+                "tls-ca" => fill(&mut self.tls.ca, Ok(PathBuf::from(text))),
+                "tls-cert" => fill(&mut self.tls.cert, Ok(PathBuf::from(text))),
+                "tls-key" => fill(&mut self.tls.key, Ok(PathBuf::from(text))),
+                "tls-pin" => pins(&mut self.tls.pins, &text),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
                 _ => Err("is not a key; keys are the common flags without --, and user and password".to_owned()),
@@ -101,7 +109,8 @@ impl Common {
             .map(|text| BrokerUrl::parse(text).map_err(|error| Failure::usage(format_args!("--broker: {error}"))));
         options.broker = addresses.next().transpose()?;
         options.other_addresses = addresses.collect::<Result<_, _>>()?;
-        options.credentials = self.credentials.clone();
+        options.credentials = self.credentials.clone().map(Into::into);
+        options.tls = self.tls.options().map_err(Failure::usage)?;
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
         set(&mut options.keep_alive, self.keep_alive);
@@ -126,6 +135,15 @@ fn set<T>(option: &mut T, given: Option<T>) {
 fn fill<T>(flag: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
     let value = value?;
     flag.get_or_insert(value);
+    Ok(())
+}
+
+/// All of the flag, or all of the file.
+fn pins(flag: &mut Vec<SpkiPin>, text: &str) -> Result<(), String> {
+    let pins = text.split(',').map(SpkiPin::parse).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    if flag.is_empty() {
+        *flag = pins;
+    }
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Tests of the turn, with real rows.
 mod addresses;
+mod aging;
 mod app;
 mod driver;
 mod engine;
+mod glance;
 mod held;
 mod inbox;
 mod life;

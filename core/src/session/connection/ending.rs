@@ -1,8 +1,7 @@
 //! How a link ends, and how long is waited before the next.
 
-use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LIVES};
+use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LIVES, STABLE_MS};
 use crate::model::event::{State, Why};
-use crate::model::reason::ReasonCode;
 
 /// So many links in a row that were cut soon after their CONNACK, and the other addresses come first.
 const MOVE_ON: u32 = 3;
@@ -32,6 +31,7 @@ impl Connection {
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
         let found_dead = std::mem::take(&mut self.found_dead);
+        let renewable = std::mem::take(&mut self.renewable);
         self.refused = false;
         if let Phase::Up(up) = was {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
@@ -64,7 +64,7 @@ impl Connection {
                 self.backoff.stable();
                 ((self.soonest(now) - now).unsigned_abs(), why)
             }
-            _ => self.after(why, up_since.is_some(), now, rng),
+            _ => self.after(why, up_since.is_some(), renewable, now, rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));
         // The pace may make it longer.
@@ -74,8 +74,8 @@ impl Connection {
 
     /// How long to wait after a link, or an attempt, that ended like this: not at all while an address is left that was not
     /// tried in this round.
-    fn after(&mut self, why: Why, was_up: bool, now: i64, rng: &mut fastrand::Rng) -> (u64, Why) {
-        if is_refusal(&why) {
+    fn after(&mut self, why: Why, was_up: bool, renewable: bool, now: i64, rng: &mut fastrand::Rng) -> (u64, Why) {
+        if is_refusal(&why, renewable) {
             self.addresses.refuse(now.saturating_add_unsigned(REFUSED_WAIT_MS));
         }
         let why = match (self.failed.take(), why) {
@@ -99,22 +99,31 @@ impl Connection {
         }
     }
 
+    /// There are other credentials: whatever is waited for, the next attempt comes as soon as attempts may.
+    pub fn sooner(&mut self, now: i64) {
+        if let Some(at) = self.retry_at {
+            self.refused = false;
+            self.addresses.forgive();
+            self.retry_at = Some(at.min(self.soonest(now)));
+        }
+    }
+
+    /// Whether the link has lived for long.
+    pub fn is_stable(&self, now: i64) -> bool {
+        self.up().is_some_and(|up| now - up.since >= STABLE_MS)
+    }
+
     /// The broker says that another client has the session now (0x8E).
     pub fn taken_over(&mut self) {
         self.taken_over = true;
     }
 }
 
-/// Whether the broker says that it does not want us, which will not pass by itself.
-fn is_refusal(why: &Why) -> bool {
-    matches!(
-        why,
-        Why::Broker(
-            ReasonCode::ClientIdentifierNotValid
-                | ReasonCode::BadUserNameOrPassword
-                | ReasonCode::NotAuthorized
-                | ReasonCode::Banned
-                | ReasonCode::BadAuthenticationMethod,
-        )
-    )
+/// Whether who we are is refused, which will not pass by itself.
+fn is_refusal(why: &Why, renewable: bool) -> bool {
+    match why {
+        Why::Broker(reason) => reason.refuses_credentials() && !renewable,
+        Why::Credentials(error) => error.is_lasting(),
+        _ => false,
+    }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::rig::{Rig, words};
 use crate::model::broker_url::BrokerUrl;
+use crate::model::credentials::Credentials;
 use crate::model::event::{Event, GapCause, State, Why};
-use crate::model::options::{Credentials, Options};
+use crate::model::options::Options;
 use crate::model::reason::ReasonCode;
 use crate::session::effect::Input;
 use crate::wire::packet::{ConnAck, ConnAckProperties, Disconnect, Packet};
@@ -25,14 +26,14 @@ const THREE: [&str; 3] = ["mqtt://a", "mqtt://b", "mqtt://c"];
 /// The host that a link is asked for now, or a dash.
 fn asked(rig: &Rig) -> String {
     match rig.open {
-        true => rig.session.address().unwrap().0.host().to_owned(),
+        true => rig.session.address().unwrap().host().to_owned(),
         false => "-".to_owned(),
     }
 }
 
 fn unreachable(rig: &mut Rig) {
     assert!(std::mem::take(&mut rig.open), "no link was asked for");
-    rig.input(Input::LinkDown(Why::Unreachable(format!("{} is down", rig.session.address().unwrap().0.host()))));
+    rig.input(Input::LinkDown(Why::Unreachable(format!("{} is down", rig.session.address().unwrap().host()))));
 }
 
 /// Waits for the next attempt, and says how long and where it goes.
@@ -194,7 +195,7 @@ fn links_that_do_not_last_give_the_other_address_its_turn() {
 fn each_address_has_its_own_credentials() {
     let mut rig = Rig::new(|options| {
         list(options, &["mqtt://u:1@a", "mqtt://v:2@b", "mqtt://c"]);
-        options.credentials = Some(Credentials::new("all", None));
+        options.credentials = Some(Credentials::new("all", None).into());
     });
     for expected in ["u", "v", "all"] {
         assert_eq!(rig.link_up().credentials.unwrap().user, expected);

@@ -1,11 +1,20 @@
 //! Configuration files: every key, precedence, and errors that never quote a secret.
 use std::time::Duration;
 
+use homing::CredentialsSource;
+
 use super::*;
 
 fn merged(text: &str) -> Result<Common, Failure> {
     let mut common = Common::default();
     common.merge(Path::new("c.toml"), text).map(|()| common)
+}
+
+fn given(options: &Options) -> Option<&Credentials> {
+    match &options.credentials {
+        Some(CredentialsSource::Static(credentials)) => Some(credentials),
+        _ => None,
+    }
 }
 
 fn problem(text: &str) -> String {
@@ -24,7 +33,8 @@ fn every_key_is_taken() {
     )
     .unwrap();
     let options = common.options().unwrap();
-    assert_eq!(options.store, PathBuf::from("a.db"));
+    assert_eq!(options.store, Path::new("a.db"));
+    assert!(given(&options) == Some(&Credentials::new("u", Some(b"p".to_vec()))));
     assert_eq!(options.broker.unwrap().to_string(), "mqtt://h:1883");
     assert_eq!(options.client_id.unwrap().as_str(), "c");
     assert_eq!(options.version, homing::Version::V5);
@@ -32,7 +42,6 @@ fn every_key_is_taken() {
     assert_eq!(options.durability, homing::Durability::ProcessKill);
     assert_eq!((options.inflight, options.inflight_qos2), (7, 3));
     assert_eq!((options.outbox_limit.messages, options.inbox_limit.bytes), (5, 2 << 20));
-    assert!(options.credentials == Some(Credentials::new("u", Some(b"p".to_vec()))));
 }
 
 #[test]
