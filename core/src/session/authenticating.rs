@@ -7,6 +7,7 @@ pub(super) use state::Authentication;
 use super::Session;
 use super::connection::Phase;
 use super::effect::{Answer, Effects, Now, Question};
+use crate::model::broker_url::BrokerUrl;
 use crate::model::credentials::{
     AuthData, Challenge, Credentials, CredentialsError, CredentialsEvent, CredentialsSource, WhyAsked,
 };
@@ -35,13 +36,18 @@ enum Pending {
 }
 
 impl Session {
+    /// Those that the address in use holds itself; they go before all others.
+    fn own(&self) -> Option<&Credentials> {
+        self.conn.addresses.current().and_then(BrokerUrl::credentials)
+    }
+
     fn provider(&self) -> bool {
-        matches!(self.options.credentials, Some(CredentialsSource::Provider(_)))
+        matches!(self.options.credentials, Some(CredentialsSource::Provider(_))) && self.own().is_none()
     }
 
     /// Why credentials are needed for the link that was asked for; None: they are there already.
     pub fn needs_credentials(&self) -> Option<WhyAsked> {
-        self.auth.fresh.is_none().then_some(self.auth.why)
+        (self.auth.fresh.is_none() && self.own().is_none()).then_some(self.auth.why)
     }
 
     /// Whether an answer of the provider is waited for, but for those that a link begins with.
@@ -74,7 +80,10 @@ impl Session {
         protocol: Protocol,
         now: Now,
     ) -> Result<Option<Credentials>, CredentialsError> {
-        let credentials = self.auth.fresh.take().or(given);
+        let credentials = match self.own() {
+            Some(own) => Some(Box::new(own.clone())),
+            None => self.auth.fresh.take().or(given),
+        };
         self.auth.link_ended();
         let enhanced = credentials.as_ref().and_then(|own| own.method());
         if enhanced.is_some() && protocol == Protocol::V4 {
