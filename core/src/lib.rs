@@ -116,9 +116,11 @@ pub use model::credentials::{
 };
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, LinkMetrics, Metrics, OutboxDepth, State, Status, Storage,
+    SubscriptionStatus, Why,
 };
 pub use model::glance::Glance;
+pub use model::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -132,12 +134,14 @@ pub use model::profile::{
     Aws, AwsAuth, AwsKeySource, AwsKeys, AzureEventGrid, AzureIotHub, CustomAuthorizer, Hmac, Profile, ProfileError,
     ServiceLimits, Tencent,
 };
+pub use model::proxy::{Proxy, ProxyScheme, ProxyUrl, ProxyUrlError};
 pub use model::reason::ReasonCode;
 pub use model::tls::{
     CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
     TlsVersion, Trust,
 };
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
+pub use model::transport::{ByteStream, Connecting, Transport};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
 
@@ -150,7 +154,7 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, credentials, error, event, life, message, options, profile, reason, rows, tls, topic,
-        writes,
+        broker_url, consumer, credentials, error, event, http_header, life, message, options, profile, proxy, reason,
+        rows, tls, topic, transport, writes,
     };
 }

@@ -243,6 +243,17 @@ fn the_second_link_resumes_the_session_of_the_first() {
             let other = greeted(&Connector::new(&trusting(&ours)), address).await.unwrap().is_resumed();
             assert_eq!([first, second, other], [false, true, false], "{version:?}");
         }
+        // And with OpenSSL behind a real broker.
+        let broker = Mosquitto::start_tls(&server, None, "");
+        let connector = Connector::new(&trusting(&ours));
+        for resumed in [false, true] {
+            let mut stream = connect(&connector, broker.address()).await.unwrap_or_else(|error| panic!("{error}"));
+            stream.write_all(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00").await.unwrap();
+            stream.flush().await.unwrap();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!((answer, stream.is_resumed()), ([0x20, 2, 0, 0], resumed));
+        }
     });
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::ProfileCredentials;
+use crate::model::broker_url::BrokerUrl;
 use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{IfUnsupported, Publish, QoS, Subscription};
@@ -47,7 +48,8 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
         }
     }
     if profile.makes_credentials() {
-        if options.credentials.is_some() {
+        let own = |broker: &BrokerUrl| broker.credentials().is_some();
+        if options.credentials.is_some() || options.broker.iter().chain(&options.other_addresses).any(own) {
             return wrong("credentials", format!("the profile makes those for {name}; leave user and password out"));
         }
         options.credentials = Some(CredentialsSource::provider(ProfileCredentials::new(profile.clone())));

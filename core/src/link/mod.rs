@@ -2,10 +2,21 @@
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod dial;
+mod environment;
+pub mod frames;
+pub mod http;
+pub mod proxy;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_frames;
+#[cfg(test)]
+mod tests_proxy;
+#[cfg(test)]
+mod tests_websocket;
 pub mod tls;
+pub mod websocket;
 
 use std::future::Future;
 use std::io;
@@ -13,7 +24,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use proxy::ProxyError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+use websocket::WebSocketError;
+
+use crate::model::proxy::ProxyUrl;
 
 use crate::model::tls::TlsFailure;
 
@@ -23,6 +39,9 @@ const READ_CHUNK: usize = 64 << 10;
 const READ_LEAST: usize = 8 << 10;
 /// A write buffer that held more than this gives its memory back once it is empty.
 const KEEP_OUTPUT: usize = 512 << 10;
+
+pub use crate::model::transport::ByteStream as Stream;
+pub use environment::system_proxy;
 
 /// How a link failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +55,31 @@ pub enum LinkError {
     /// TLS could not be had, or the server ended it.
     #[error("TLS: {0}")]
     Tls(TlsFailure),
+    /// The way through a proxy.
+    #[error("proxy {proxy}: {error}")]
+    Proxy {
+        /// Which; shown without credentials.
+        proxy: ProxyUrl,
+        /// What it did.
+        error: ProxyError,
+    },
+    /// The WebSocket upgrade.
+    #[error(transparent)]
+    WebSocket(#[from] WebSocketError),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
+}
+
+impl LinkError {
+    /// Whether trying again with the same credentials is useless, and may lock an account.
+    pub const fn refuses_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
+                | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
+        )
+    }
 }
 
 impl From<io::Error> for LinkError {
@@ -56,10 +97,6 @@ impl From<io::Error> for LinkError {
     }
 }
 
-/// A byte stream of any kind.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// One link and its two buffers.
 pub struct Link {
     stream: Box<dyn Stream>,
@@ -71,6 +108,8 @@ pub struct Link {
     bytes_out: u64,
     heard: bool,
     drained: bool,
+    /// Since when the other side has taken no byte although there are some.
+    stalled_since: Option<Instant>,
     write_failure: Option<io::Error>,
     failure: Option<LinkError>,
 }
@@ -87,6 +126,7 @@ impl Link {
             bytes_out: 0,
             heard: false,
             drained: false,
+            stalled_since: None,
             write_failure: None,
             failure: None,
         }
@@ -105,6 +145,11 @@ impl Link {
     /// Bytes that are not written yet.
     pub fn unsent(&self) -> usize {
         self.output.len()
+    }
+
+    /// Since when the other side has taken no byte although some wait; None: it takes them.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
     }
 
     /// Bytes read and written since the link was made.
@@ -174,7 +219,12 @@ impl Link {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.peak = self.peak.max(self.output.len());
         while !self.output.is_empty() {
-            match ready!(Pin::new(&mut *self.stream).poll_write(cx, &self.output))? {
+            let Poll::Ready(written) = Pin::new(&mut *self.stream).poll_write(cx, &self.output) else {
+                self.stalled_since.get_or_insert_with(Instant::now);
+                return Poll::Pending;
+            };
+            self.stalled_since = None;
+            match written? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => {
                     self.output.advance(count);

@@ -2,18 +2,22 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::credentials::CredentialsSource;
 use super::error::Error;
 use super::glance::Glance;
+use super::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
 use super::profile::Profile;
+use super::proxy::Proxy;
 use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
+use super::transport::Transport;
 
 /// Which version of MQTT to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -154,16 +158,30 @@ pub struct Options {
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
+    /// More addresses of the same broker (at home, away), tried in this order when `broker` does not answer; at most 15, none
+    /// twice. User name and password in an address are for that address alone. The list, `broker` included, is the broker's
+    /// identity: a list that shares an address with the one in the store is the same broker, and the session goes on; a list
+    /// that shares none is another broker, and the session is given up with a gap (see `docs/addresses.md`).
+    pub other_addresses: Vec<BrokerUrl>,
+    /// The app's word that the broker is the one that the store knows although no address is the same (it has moved); default
+    /// false.
+    pub same_broker: bool,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
     /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
     pub tls: TlsOptions,
     /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
-    /// makes them.
+    /// makes them; but not for addresses that hold a user name of their own.
     pub credentials: Option<CredentialsSource>,
     /// The service that the broker belongs to; default: generic. It computes the credentials, knows the limits and keeps
     /// the pace of a cloud service (docs/clouds.md).
     pub profile: Profile,
+    /// How the broker is reached; default: straight.
+    pub proxy: Proxy,
+    /// Further headers of the WebSocket request, for `ws://` and `wss://`; default: none.
+    pub websocket_headers: Vec<HttpHeader>,
+    /// Makes the byte stream in place of TCP and of a proxy; default: none.
+    pub transport: Option<Arc<dyn Transport>>,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
@@ -205,6 +223,10 @@ pub struct Options {
     pub will: Option<Will>,
     /// Bounds of the time between two attempts to connect; default 0.5 s to 120 s.
     pub retry: (Duration, Duration),
+    /// The shortest time between two CONNECTs, whatever asks for the second one: a retry, another address, a redirect, the
+    /// app; at most an hour; default zero. Across restarts it is held against the last CONNECT that the store knows of: one
+    /// that was accepted, or that is unanswered though the session was ours; refused ones leave no trace there.
+    pub connect_pace: Duration,
     /// The name of the first consumer made with a new store; default `default`.
     pub first_consumer: String,
     /// What it wants; empty (default): everything.
@@ -228,6 +250,11 @@ impl Options {
         Self {
             store: store.into(),
             broker: None,
+            proxy: Proxy::default(),
+            websocket_headers: Vec::new(),
+            transport: None,
+            other_addresses: Vec::new(),
+            same_broker: false,
             client_id: None,
             tls: TlsOptions::default(),
             credentials: None,
@@ -251,6 +278,7 @@ impl Options {
             foreign_session: ForeignSession::default(),
             will: None,
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
+            connect_pace: Duration::ZERO,
             first_consumer: "default".to_owned(),
             first_consumer_filters: Vec::new(),
             #[cfg(feature = "encryption")]

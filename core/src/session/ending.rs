@@ -60,24 +60,28 @@ impl Session {
             return;
         }
         self.held.clear();
+        self.count_end(&why, now);
         self.auth.link_ended();
         self.caught_up_so_far(now);
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
         self.subs.disconnected();
+        // The state may tell of an earlier attempt of the round.
+        let judged = self.conn.ending.clone().unwrap_or_else(|| why.clone());
         let (state, probable_take_over) = self.conn.down(why, now.mono_ms, &mut self.rng);
         if probable_take_over {
             let text = "five links in a row were cut within 10 s of CONNACK; another client may use the same client id";
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_), .. });
+        let other_end =
+            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
         if !too_large && other_end {
             self.too_large = 0;
         }
-        if let State::Waiting { why, retry_in_ms } = &state {
-            self.judged(why, *retry_in_ms, now, fx);
+        if let State::Waiting { retry_in_ms, .. } = &state {
+            self.judged(&judged, *retry_in_ms, now, fx);
         }
         let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
         if !dancing {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, Options, SpkiPin};
+use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
@@ -37,6 +37,14 @@ impl Common {
                 continue;
             }
             let text = match value {
+                toml::Value::Table(table) if key == "websocket-headers" => {
+                    self.websocket_headers = headers(table).map_err(|problem| wrong(&problem))?;
+                    continue;
+                }
+                toml::Value::Array(list) if key == "broker" => {
+                    let urls: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
+                    urls.ok_or_else(|| wrong("must be text, or a list of texts"))?.join(" ")
+                }
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Array(pins) if key == "tls-pin" => {
@@ -47,7 +55,13 @@ impl Common {
             };
             match key.as_str() {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
-                "broker" => fill(&mut self.broker, Ok(text)),
+                "proxy" => fill(&mut self.proxy, Ok(text)),
+                "broker" => {
+                    if self.broker.is_empty() {
+                        self.broker.push(text);
+                    }
+                    Ok(())
+                }
                 "client-id" => fill(&mut self.client_id, text.parse().map_err(|error| format!("{error}"))),
                 "mqtt" => fill(&mut self.mqtt, ValueEnum::from_str(&text, false)),
                 "keep-alive" => fill(&mut self.keep_alive, duration(&text)),
@@ -66,10 +80,9 @@ impl Common {
                 "profile" => fill(&mut self.service.profile, ValueEnum::from_str(&text, false)),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
-                _ => Err(
-                    "is not a key; keys are the common flags without --, user and password, and the tables of services"
-                        .to_owned(),
-                ),
+                _ => Err("is not a key; keys are the common flags without --, user, password, and the tables \
+                          websocket-headers, tencent, aws and azure"
+                    .to_owned()),
             }
             .map_err(|problem| wrong(&problem))?;
         }
@@ -102,16 +115,19 @@ impl Common {
     /// The SDK's options.
     pub(crate) fn options(&self) -> Result<Options, Failure> {
         let mut options = Options::new(self.store_path()?);
-        if let Some(broker) = &self.broker {
-            let url = BrokerUrl::parse(broker).map_err(|error| Failure::usage(format_args!("--broker: {error}")))?;
-            options.credentials = url.credentials().cloned().map(Into::into);
-            options.broker = Some(url);
-        }
-        if options.credentials.is_none() {
-            options.credentials = self.credentials.clone().map(Into::into);
-        }
+        // A variable holds all addresses of the broker, separated by white space.
+        let mut addresses = self
+            .broker
+            .iter()
+            .flat_map(|text| text.split_whitespace())
+            .map(|text| BrokerUrl::parse(text).map_err(|error| Failure::usage(format_args!("--broker: {error}"))));
+        options.broker = addresses.next().transpose()?;
+        options.other_addresses = addresses.collect::<Result<_, _>>()?;
+        options.credentials = self.credentials.clone().map(Into::into);
         options.tls = self.tls.options().map_err(Failure::usage)?;
         options.profile = self.service.profile().map_err(Failure::usage)?;
+        set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
+        options.websocket_headers = self.websocket_headers.clone();
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
         set(&mut options.keep_alive, self.keep_alive);
@@ -125,6 +141,21 @@ impl Common {
         set(&mut options.inbox_full, self.inbox_full.map(Into::into));
         Ok(options)
     }
+}
+
+fn proxy(text: &str) -> Result<Proxy, Failure> {
+    match text {
+        "system" => Ok(Proxy::System),
+        url => ProxyUrl::parse(url).map(Proxy::Url).map_err(|error| Failure::usage(format_args!("--proxy: {error}"))),
+    }
+}
+
+fn headers(table: toml::Table) -> Result<Vec<HttpHeader>, String> {
+    let header = |(name, value)| match value {
+        toml::Value::String(value) => HttpHeader::new(name, value).map_err(|error| error.to_string()),
+        _ => Err(format!("{name} must be text")),
+    };
+    table.into_iter().map(header).collect()
 }
 
 fn set<T>(option: &mut T, given: Option<T>) {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
+use super::{CONNECT_LIMIT, CONNECT_LIMIT_EACH, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
+use crate::client::traffic::Traffic;
+use crate::client::turn::Engine;
 use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
@@ -13,6 +15,7 @@ use crate::model::credentials::WhyAsked;
 use crate::model::error::Error;
 use crate::model::event::Why;
 use crate::model::profile::{AwsAuth, Profile};
+use crate::session::Session;
 use crate::wire::encode;
 
 impl Driver {
@@ -50,7 +53,7 @@ impl Driver {
             };
         }
         if let Some(question) = self.out.ask.take() {
-            let broker = self.broker().ok();
+            let broker = self.broker();
             self.asking = Some(self.asker.answer(question, broker));
         } else if !self.engine.as_ref().is_some_and(|engine| engine.session().is_asking()) {
             // The link that it was asked for is gone.
@@ -60,13 +63,14 @@ impl Driver {
             let options = Arc::clone(&self.options);
             let tls = Arc::clone(&self.tls);
             let (broker, asker) = (self.broker(), self.asker.clone());
-            let why = self.engine.as_ref().and_then(|engine| engine.session().needs_credentials());
+            let session = self.engine.as_ref().map(Engine::session);
             // A signed URL is part of the link, and each link needs its own.
             let signed = matches!(&options.profile, Profile::Aws(aws) if matches!(aws.auth(), AwsAuth::SigV4 { .. }));
-            let why = why.or(signed.then_some(WhyAsked::Reconnect));
+            let why = session.and_then(Session::needs_credentials).or(signed.then_some(WhyAsked::Reconnect));
+            let several = session.is_some_and(Session::has_other_addresses);
             self.slot = Slot::Opening(Box::pin(async move {
-                let broker = broker.map_err(not_opened)?;
-                let until = Instant::now() + CONNECT_LIMIT;
+                let broker = broker.ok_or_else(|| not_opened(LinkError::Other("no broker is known".to_owned())))?;
+                let until = Instant::now() + if several { CONNECT_LIMIT_EACH } else { CONNECT_LIMIT };
                 // Before the link: a broker that waits for its CONNECT would cut it while the provider thinks.
                 let credentials = match why {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
@@ -81,15 +85,8 @@ impl Driver {
     }
 
     /// The broker to connect to: the app's, or the one that the store knows.
-    fn broker(&self) -> Result<BrokerUrl, LinkError> {
-        let stored = || self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
-        match &self.options.broker {
-            Some(broker) => Ok(broker.clone()),
-            None => {
-                let text = stored().ok_or_else(|| LinkError::Other("no broker is known".to_owned()))?;
-                BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))
-            }
-        }
+    fn broker(&self) -> Option<BrokerUrl> {
+        self.engine.as_ref().and_then(|engine| engine.session().address()).cloned()
     }
 
     pub(super) fn answer(&mut self) {
@@ -109,14 +106,10 @@ impl Driver {
         self.out.replies.drain(..).for_each(Reply::committed);
     }
 
-    /// Bytes read, written and ignored on all links.
-    pub(super) fn counters(&self) -> (u64, u64, u64) {
-        let (read, written, ignored) = self.counted;
+    /// Bytes on all links.
+    pub(super) fn counters(&self) -> Traffic {
         match &self.slot {
-            Slot::Open(link, decoder) => {
-                let (bytes_in, bytes_out) = link.counters();
-                (read + bytes_in, written + bytes_out, ignored + decoder.ignored_bytes())
-            }
+            Slot::Open(link, decoder) => self.counted.with(link, decoder.ignored_bytes()),
             _ => self.counted,
         }
     }
@@ -146,6 +139,7 @@ impl Driver {
 fn not_opened(error: LinkError) -> Why {
     match error {
         LinkError::Tls(failure) => Why::Tls(failure),
+        error if error.refuses_credentials() => Why::Refused(error.to_string()),
         error => Why::Unreachable(error.to_string()),
     }
 }

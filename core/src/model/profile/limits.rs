@@ -34,6 +34,14 @@ pub struct ServiceLimits {
 }
 
 impl ServiceLimits {
+    /// The distance to keep between two CONNECTs as we send them: services count from arrival to arrival.
+    pub(crate) const fn connect_distance(&self) -> Duration {
+        match self.connect_every.is_zero() {
+            true => Duration::ZERO,
+            false => self.connect_every.saturating_add(Duration::from_millis(100)),
+        }
+    }
+
     pub(super) const NONE: Self = Self {
         max_qos: QoS::ExactlyOnce,
         retain: true,

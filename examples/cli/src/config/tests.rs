@@ -29,7 +29,8 @@ fn every_key_is_taken() {
     let common = merged(
         "store = 'a.db'\nbroker = 'mqtt://h'\nclient-id = 'c'\nmqtt = 5\nkeep-alive = '10s'\nsession-expiry = '1h'\n\
          durability = 'process-kill'\ninflight = 7\ninflight-qos2 = 3\nretention = '1d'\noutbox-limit = '5,1MiB'\n\
-         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'",
+         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'\n\
+         proxy = 'socks5h://a:b@p'\n[websocket-headers]\nAuthorization = 'Bearer t'",
     )
     .unwrap();
     let options = common.options().unwrap();
@@ -42,16 +43,34 @@ fn every_key_is_taken() {
     assert_eq!(options.durability, homing::Durability::ProcessKill);
     assert_eq!((options.inflight, options.inflight_qos2), (7, 3));
     assert_eq!((options.outbox_limit.messages, options.inbox_limit.bytes), (5, 2 << 20));
+    assert_eq!(options.proxy, Proxy::Url(ProxyUrl::parse("socks5h://a:b@p:1080").unwrap()));
+    assert_eq!(options.websocket_headers, [HttpHeader::new("Authorization", "Bearer t").unwrap()]);
 }
 
 #[test]
 fn flags_go_before_the_file_and_the_url_before_user() {
-    let mut common = Common { broker: Some("mqtt://a:b@h".to_owned()), inflight: Some(1), ..Common::default() };
+    let mut common = Common { broker: vec!["mqtt://a:b@h".to_owned()], inflight: Some(1), ..Common::default() };
     common.merge(Path::new("c.toml"), "inflight = 2\nbroker = 'mqtt://other'\nuser = 'u'").unwrap();
     let options = common.options().unwrap();
     assert_eq!(options.inflight, 1);
-    assert!(given(&options) == Some(&Credentials::new("a", Some(b"b".to_vec()))));
-    assert_eq!(options.broker.unwrap().host(), "h");
+    let broker = options.broker.unwrap();
+    assert_eq!(broker.host(), "h");
+    assert!(broker.credentials() == Some(&Credentials::new("a", Some(b"b".to_vec()))));
+}
+
+#[test]
+fn a_broker_has_several_addresses_in_order() {
+    let addresses = |common: Common| {
+        let options = common.options().unwrap();
+        options.broker.iter().chain(&options.other_addresses).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = ["mqtt://a:1883", "mqtt://b:1883", "mqtt://c:7"];
+    let flags = ["mqtt://a", "mqtt://b", "mqtt://c:7"].map(str::to_owned).to_vec();
+    assert_eq!(addresses(Common { broker: flags, ..Common::default() }), expected);
+    let variable = vec!["mqtt://a  mqtt://b\n\tmqtt://c:7 ".to_owned()];
+    assert_eq!(addresses(Common { broker: variable, ..Common::default() }), expected);
+    assert_eq!(addresses(merged("broker = ['mqtt://a', 'mqtt://b', 'mqtt://c:7']").unwrap()), expected);
+    assert!(problem("broker = ['mqtt://a', 7]").contains("broker: must be text, or a list of texts"));
 }
 
 #[test]
@@ -62,8 +81,13 @@ fn errors_name_the_key_and_never_quote_a_secret() {
     assert!(problem("password = 'x'").contains("password without user"));
     let text = problem("user = 'u'\npassword = sesame sesame");
     assert!(text.contains("line 2") && !text.contains("sesame"), "{text}");
-    let common = Common { broker: Some("mqtt://u:sesame@".to_owned()), ..Common::default() };
-    assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    let text = problem("[websocket-headers]\nAuthorization = ' sesame'");
+    assert!(text.contains("Authorization") && !text.contains("sesame"), "{text}");
+    for (broker, proxy) in [("mqtt://u:sesame@", None), ("mqtt://h", Some("ftp://u:sesame@p:1"))] {
+        let proxy = proxy.map(str::to_owned);
+        let common = Common { broker: vec![broker.to_owned()], proxy, ..Common::default() };
+        assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    }
 }
 
 #[test]
