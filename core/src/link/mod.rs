@@ -9,13 +9,13 @@ pub mod proxy;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
-pub mod tls;
 #[cfg(test)]
 mod tests_frames;
 #[cfg(test)]
 mod tests_proxy;
 #[cfg(test)]
 mod tests_websocket;
+pub mod tls;
 pub mod websocket;
 
 use std::future::Future;

@@ -6,8 +6,8 @@ use super::consumer::Skipped;
 use super::credentials::{CredentialsError, CredentialsEvent};
 use super::message::{MessageId, QoS};
 use super::reason::ReasonCode;
-use super::tls::TlsFailure;
 pub use super::status::{ConsumerStatus, OutboxDepth, Status, SubscriptionStatus};
+use super::tls::TlsFailure;
 use super::topic::TopicFilter;
 
 /// What became of a message (P9). Asked by id, also after a restart.

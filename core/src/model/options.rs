@@ -13,8 +13,8 @@ use super::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
-use super::tls::TlsOptions;
 use super::proxy::Proxy;
+use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
 use super::transport::Transport;
 

@@ -71,7 +71,8 @@ impl Session {
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
+        let other_end =
+            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
         if !too_large && other_end {
             self.too_large = 0;
         }
