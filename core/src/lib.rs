@@ -116,7 +116,8 @@ pub use model::credentials::{
 };
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
-    ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
+    ConsumerStatus, Event, Fate, Gap, GapCause, LinkMetrics, Metrics, OutboxDepth, State, Status, Storage,
+    SubscriptionStatus, Why,
 };
 pub use model::glance::Glance;
 pub use model::http_header::HttpHeader;

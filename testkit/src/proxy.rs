@@ -1,4 +1,5 @@
-//! A loopback forwarder in front of a broker that cuts a connection after exactly N bytes, either way.
+//! A loopback forwarder in front of a broker that cuts a connection after exactly N bytes, either way, or swallows what it
+//! is given.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -23,6 +24,7 @@ struct Shared {
     connections: AtomicU64,
     up: AtomicU64,
     down: AtomicU64,
+    swallowing: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -73,6 +75,12 @@ impl Proxy {
         (self.shared.up.load(Ordering::SeqCst), self.shared.down.load(Ordering::SeqCst))
     }
 
+    /// From now on what comes from either side goes nowhere, though connections stay open and new ones are accepted: a link
+    /// that is half open, as behind a router that has forgotten it.
+    pub fn swallow(&self) {
+        self.shared.swallowing.store(true, Ordering::SeqCst);
+    }
+
     /// Cuts every open connection now.
     pub fn cut(&self) {
         for stream in self.shared.open.lock().expect("streams").drain(..) {
@@ -105,19 +113,22 @@ fn forward(shared: &Arc<Shared>, client: &TcpStream, broker: &TcpStream) {
     {
         let shared = Arc::clone(shared);
         thread::spawn(move || {
-            copy(&mut from, &mut to, limit, if up { &shared.up } else { &shared.down });
+            copy(&mut from, &mut to, limit, if up { &shared.up } else { &shared.down }, &shared.swallowing);
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
         });
     }
 }
 
-fn copy(from: &mut TcpStream, to: &mut TcpStream, limit: Option<u64>, counter: &AtomicU64) {
+fn copy(from: &mut TcpStream, to: &mut TcpStream, limit: Option<u64>, counter: &AtomicU64, swallowing: &AtomicBool) {
     let mut buffer = [0; 4096];
     let mut left = limit.unwrap_or(u64::MAX);
     while left > 0 {
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let Ok(count @ 1..) = from.read(&mut buffer[..room]) else { return };
+        if swallowing.load(Ordering::SeqCst) {
+            continue;
+        }
         if to.write_all(&buffer[..count]).is_err() {
             return;
         }

@@ -19,6 +19,9 @@ use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// The most addresses beside the first one.
+const MAX_OTHER_ADDRESSES: usize = 15;
+
 /// Filters of the file for widgets.
 const MAX_GLANCE_FILTERS: usize = 64;
 
@@ -43,7 +46,9 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
-    tls(options, options.broker.as_ref())?;
+    let addresses = addresses(options)?;
+    ensure(options.connect_pace <= Duration::from_secs(3600), "connect_pace", "at most an hour")?;
+    tls(options, &addresses)?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
     let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
     ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
@@ -51,6 +56,11 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     way(options)?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
+    let own = addresses.iter().filter_map(|address| address.credentials());
+    if own.clone().any(|credentials| credentials.check().is_err()) {
+        let problem = "user name or password in an address: at most 65535 bytes each, no U+0000".to_owned();
+        return Err(OpenError::Option { option: "broker", problem });
+    }
     if let Some(CredentialsSource::Static(credentials)) = &options.credentials {
         credentials
             .check()
@@ -67,28 +77,55 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks that the TLS options fit, and fit the broker's URL.
-pub(crate) fn tls(options: &Options, broker: Option<&BrokerUrl>) -> Result<(), OpenError> {
+/// Checks the list of the broker's addresses.
+fn addresses(options: &Options) -> Result<Vec<&BrokerUrl>, OpenError> {
+    let wrong = |problem: String| Err(OpenError::Option { option: "other_addresses", problem });
+    let Some(broker) = &options.broker else {
+        return match options.other_addresses.is_empty() {
+            true => Ok(Vec::new()),
+            false => wrong("there are some, but no broker; the first address goes to broker".to_owned()),
+        };
+    };
+    if options.other_addresses.len() > MAX_OTHER_ADDRESSES {
+        return wrong(format!("{} are too many; at most {MAX_OTHER_ADDRESSES}", options.other_addresses.len()));
+    }
+    let mut seen = vec![broker.to_string()];
+    for address in &options.other_addresses {
+        let text = address.to_string();
+        if seen.contains(&text) {
+            return wrong(format!("{text} is named twice (user name, password and query do not count)"));
+        }
+        seen.push(text);
+    }
+    Ok(std::iter::once(broker).chain(&options.other_addresses).collect())
+}
+
+/// Checks that the TLS options fit, and fit the broker's addresses.
+pub(crate) fn tls(options: &Options, addresses: &[&BrokerUrl]) -> Result<(), OpenError> {
     let wrong = |option, problem: String| Err(OpenError::Option { option, problem });
     if options.tls.alpn.iter().any(|protocol| !matches!(protocol.len(), 1..=255)) {
         return wrong("tls", "each application protocol (ALPN) has 1 to 255 bytes".to_owned());
     }
     if cfg!(target_os = "android")
         && matches!(options.tls.trust, Trust::Platform)
-        && broker.is_some_and(BrokerUrl::is_tls)
+        && addresses.iter().any(|address| address.is_tls())
     {
         return wrong("tls", "on Android give Trust::Custom with the system's X509TrustManager, or roots".to_owned());
     }
-    match broker {
-        Some(broker) if !broker.is_tls() && !options.tls.is_default() => {
-            wrong("tls", format!("{broker} is not encrypted, so they would do nothing; write mqtts:// or wss://"))
-        }
-        Some(broker) if broker.is_tls() && options.tls.server_name.is_none() => match ServerName::new(broker.host()) {
-            Ok(_) => Ok(()),
-            Err(error) => wrong("broker", error.to_string()),
-        },
-        _ => Ok(()),
+    if let Some(first) = addresses.first()
+        && !options.tls.is_default()
+        && !addresses.iter().any(|address| address.is_tls())
+    {
+        return wrong("tls", format!("{first} is not encrypted, so they would do nothing; write mqtts:// or wss://"));
     }
+    if options.tls.server_name.is_none() {
+        for address in addresses.iter().filter(|address| address.is_tls()) {
+            if let Err(error) = ServerName::new(address.host()) {
+                return wrong("broker", error.to_string());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What does not keep a client from being opened, but will keep it from its broker.

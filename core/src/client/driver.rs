@@ -20,6 +20,7 @@ use super::glance::Writer as GlanceWriter;
 use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
+use super::traffic::Traffic;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
 use crate::link::tls::Connector;
@@ -41,6 +42,8 @@ const CREDIT: usize = 256 << 10;
 const STOP_READING: usize = 1 << 20;
 /// How long the provider of credentials and all layers of a link may take together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// The same when other addresses wait for their turn.
+const CONNECT_LIMIT_EACH: Duration = Duration::from_secs(10);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
 /// The longest wait between two looks at a clock that counts through sleep.
@@ -85,8 +88,8 @@ pub(crate) struct Driver {
     /// It was idle and goes on with what can wait.
     behind: bool,
     more: bool,
-    /// Bytes read, written and ignored on links that are gone.
-    counted: (u64, u64, u64),
+    /// Bytes on links that are gone, and on the last of them.
+    counted: Traffic,
     pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
     /// Until when the goodbye before a pause may take, and whether the client is to be connected after it.
     pub(super) pausing: Option<(Instant, Done, bool)>,
@@ -122,7 +125,7 @@ impl Driver {
             busy: false,
             behind: false,
             more: false,
-            counted: (0, 0, 0),
+            counted: Traffic::default(),
             closing: None,
             pausing: None,
             network,
@@ -155,6 +158,11 @@ impl Driver {
         let now = self.clock.now();
         let due = [engine.timeout(now), glance_due].into_iter().flatten().min();
         let mut deadline = due.map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
+        // A broker that takes nothing more is told by time alone.
+        if let Some(at) = stalled_until(&self.slot, engine) {
+            let left = at.saturating_duration_since(Instant::now());
+            deadline = Some(deadline.map_or(left, |deadline| deadline.min(left)));
+        }
         let goodbyes = [self.closing.as_ref().map(|(at, _)| at), self.pausing.as_ref().map(|(at, ..)| at)];
         for at in goodbyes.into_iter().flatten() {
             let left = at.saturating_duration_since(Instant::now());
@@ -276,6 +284,7 @@ impl Driver {
     /// Takes packets out of what was read, up to the bound of a turn.
     fn gather(&mut self) {
         let Some(engine) = &mut self.engine else { return };
+        let stalled = stalled_until(&self.slot, engine).is_some_and(|at| at <= Instant::now());
         let Slot::Open(link, decoder) = &mut self.slot else { return };
         if engine.session().holds_connack() {
             return;
@@ -299,6 +308,10 @@ impl Driver {
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
+                        self.keep_counters();
+                        self.slot = Slot::None;
+                    } else if stalled {
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::WriteTimeout)));
                         self.keep_counters();
                         self.slot = Slot::None;
                     } else if link.take_drained() && link.unsent() < CREDIT {
@@ -328,7 +341,7 @@ impl Driver {
             Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
             _ => 0,
         };
-        engine.set_bytes(counted);
+        engine.set_traffic(counted);
         let start = Instant::now();
         let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
         if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
@@ -383,4 +396,11 @@ impl Driver {
         self.inputs.push(TurnInput::Session(Input::Network { online: network.online, changed }));
         self.known_network = Some(network);
     }
+}
+
+/// When the link counts as dead because the broker takes no byte; None: it takes them.
+fn stalled_until(slot: &Slot, engine: &Engine) -> Option<Instant> {
+    let Slot::Open(link, _) = slot else { return None };
+    let limit = Duration::from_millis(engine.session().write_limit_ms().unsigned_abs());
+    link.stalled_since().map(|since| since + limit)
 }

@@ -24,6 +24,7 @@ mod serve;
 mod syncing;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod turn;
 mod upkeep;
 mod waiters;

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
+use super::mend::store_options;
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
+use super::traffic::Traffic;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
+use crate::model::addresses::read;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::error::{Error, OpenError};
-use crate::model::event::{Event, Fate, Metrics, State};
+use crate::model::event::{Event, Fate, LinkMetrics, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
+use crate::store::{Removed, Store, StoreError, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -78,7 +81,7 @@ pub(crate) struct Engine {
     pub(super) turns: u64,
     pub(super) largest: u64,
     pub(super) slowest_us: u64,
-    bytes: (u64, u64, u64),
+    traffic: Traffic,
     /// How often the file was found corrupt.
     pub(super) damage: u32,
 }
@@ -101,8 +104,9 @@ impl Engine {
         let store = Store::open(&store_options(&options, wall_ms))?;
         super::check::limits(&options, &store.hot())?;
         if options.broker.is_none() {
-            let stored = store.session().broker.and_then(|text| BrokerUrl::parse(&text).ok());
-            super::check::tls(&options, stored.as_ref())?;
+            let kept = store.session().broker.unwrap_or_default();
+            let stored: Vec<_> = read(&kept).filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect();
+            super::check::tls(&options, &stored.iter().collect::<Vec<_>>())?;
         }
         let warning = super::check::warnings(&options, wall_ms);
         let mut engine = Self::with_store(options, store, seed)?;
@@ -139,7 +143,7 @@ impl Engine {
             turns: 0,
             largest: 0,
             slowest_us: 0,
-            bytes: (0, 0, 0),
+            traffic: Traffic::default(),
             damage: 0,
         })
     }
@@ -192,9 +196,9 @@ impl Engine {
         self.slowest_us = self.slowest_us.max(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Bytes read, written and ignored on all links so far.
-    pub(crate) fn set_bytes(&mut self, bytes: (u64, u64, u64)) {
-        self.bytes = bytes;
+    /// Bytes on links so far.
+    pub(crate) fn set_traffic(&mut self, traffic: Traffic) {
+        self.traffic = traffic;
     }
 
     /// The link's version.
@@ -205,19 +209,21 @@ impl Engine {
     /// Counters for people.
     pub(crate) fn metrics(&self) -> Metrics {
         let hot = self.session.hot();
+        let counted = *self.session.metrics();
         Metrics {
             turns: self.turns,
             commits: self.commits,
             commit_failures: self.failures,
             largest_turn: self.largest,
             slowest_turn_us: self.slowest_us,
-            bytes_in: self.bytes.0,
-            bytes_out: self.bytes.1,
-            ignored_bytes: self.bytes.2,
+            bytes_in: self.traffic.bytes_in,
+            bytes_out: self.traffic.bytes_out,
+            ignored_bytes: self.traffic.ignored,
+            link: LinkMetrics { bytes_in: self.traffic.link.0, bytes_out: self.traffic.link.1, ..counted.link },
             outbox_messages: hot.outbox_messages(),
             inbox_messages: hot.inbox_messages,
             storage: self.intake.storage(),
-            ..*self.session.metrics()
+            ..counted
         }
     }
 
@@ -390,19 +396,5 @@ impl Engine {
             };
             self.session.handle(Input::Rows(loaded), now, &mut self.fx);
         }
-    }
-}
-
-pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
-    StoreOptions {
-        path: &options.store,
-        durability: options.durability,
-        client_id: options.client_id.as_ref(),
-        first_consumer: &options.first_consumer,
-        first_consumer_filters: &options.first_consumer_filters,
-        #[cfg(feature = "encryption")]
-        key: options.key.as_ref(),
-        device_token: options.device_token.as_ref(),
-        wall_ms,
     }
 }

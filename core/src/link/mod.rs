@@ -24,8 +24,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
+use http::AnswerError;
 use proxy::ProxyError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 use websocket::WebSocketError;
 
 use crate::model::proxy::ProxyUrl;
@@ -64,7 +66,7 @@ pub enum LinkError {
     },
     /// The WebSocket upgrade.
     #[error(transparent)]
-    WebSocket(#[from] WebSocketError),
+    WebSocket(WebSocketError),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
@@ -78,6 +80,16 @@ impl LinkError {
             Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
                 | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
         )
+    }
+}
+
+impl From<WebSocketError> for LinkError {
+    fn from(error: WebSocketError) -> Self {
+        match error {
+            // Told the same as without WebSocket.
+            WebSocketError::Answer(AnswerError::Tls(failure)) => Self::Tls(failure),
+            error => Self::WebSocket(error),
+        }
     }
 }
 
@@ -107,6 +119,8 @@ pub struct Link {
     bytes_out: u64,
     heard: bool,
     drained: bool,
+    /// Since when the other side has taken no byte although there are some.
+    stalled_since: Option<Instant>,
     write_failure: Option<io::Error>,
     failure: Option<LinkError>,
 }
@@ -123,6 +137,7 @@ impl Link {
             bytes_out: 0,
             heard: false,
             drained: false,
+            stalled_since: None,
             write_failure: None,
             failure: None,
         }
@@ -141,6 +156,11 @@ impl Link {
     /// Bytes that are not written yet.
     pub fn unsent(&self) -> usize {
         self.output.len()
+    }
+
+    /// Since when the other side has taken no byte although some wait; None: it takes them.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
     }
 
     /// Bytes read and written since the link was made.
@@ -210,7 +230,12 @@ impl Link {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.peak = self.peak.max(self.output.len());
         while !self.output.is_empty() {
-            match ready!(Pin::new(&mut *self.stream).poll_write(cx, &self.output))? {
+            let Poll::Ready(written) = Pin::new(&mut *self.stream).poll_write(cx, &self.output) else {
+                self.stalled_since.get_or_insert_with(Instant::now);
+                return Poll::Pending;
+            };
+            self.stalled_since = None;
+            match written? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => {
                     self.output.advance(count);

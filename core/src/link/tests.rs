@@ -133,6 +133,34 @@ fn it_is_told_once_that_the_write_buffer_ran_empty() {
 }
 
 #[test]
+fn it_is_known_since_when_the_peer_takes_nothing() {
+    run(async {
+        let (mut link, peer) = pair().await;
+        link.output().extend_from_slice(b"taken");
+        write(&mut link).await;
+        assert_eq!(link.stalled_since(), None);
+        link.output().resize(8 << 20, 7);
+        assert_eq!(now(&mut link), Poll::Pending);
+        let since = link.stalled_since().unwrap();
+        assert_eq!((now(&mut link), link.stalled_since()), (Poll::Pending, Some(since)));
+        // Slow is not dead: each byte that is taken begins the time anew.
+        let unsent = link.unsent();
+        let mut taken = 0;
+        while link.unsent() == unsent {
+            taken += (&peer).read(&mut [0; 4096]).unwrap();
+            let soon = tokio::time::timeout(Duration::from_millis(10), io(&mut link));
+            assert!(soon.await.is_err() && taken < 8 << 20);
+        }
+        assert!(link.stalled_since().unwrap() > since);
+        let reading =
+            std::thread::spawn(move || (&peer).take((8 << 20) + 5 - taken as u64).read_to_end(&mut Vec::new()));
+        write(&mut link).await;
+        assert_eq!(link.stalled_since(), None);
+        reading.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn without_reading_it_still_writes() {
     run(async {
         let (mut link, mut peer) = pair().await;

@@ -203,11 +203,22 @@ impl fmt::Display for BrokerUrl {
         // A query may hold a token.
         let path = self.path.split('?').next().filter(|path| *path != "/").unwrap_or_default();
         match (self.scheme, self.host.contains(':')) {
-            (Scheme::Unix, _) => write!(f, "{scheme}://{path}"),
+            (Scheme::Unix, _) => write!(f, "{scheme}://{}", encoded(path)),
             (_, true) => write!(f, "{scheme}://[{}]:{}{path}", self.host, self.port),
             (_, false) => write!(f, "{scheme}://{}:{}{path}", self.host, self.port),
         }
     }
+}
+
+/// A path as a URL holds it: the text is parsed again, and stands in lists that are separated by spaces.
+fn encoded(path: &str) -> String {
+    path.bytes().fold(String::with_capacity(path.len()), |mut text, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
+            _ => text.push_str(&format!("%{byte:02x}")),
+        }
+        text
+    })
 }
 
 impl fmt::Debug for BrokerUrl {
@@ -232,10 +243,11 @@ mod tests {
             ("ssl://u:p@home", "mqtts://home:8883"),
             ("ws://home", "ws://home:80"),
             ("wss://u:secret@home/mqtt?token=secret", "wss://home:443/mqtt"),
-            ("unix:///run/mqtt%20a.sock", "unix:///run/mqtt a.sock"),
+            ("unix:///run/mqtt%20a.sock", "unix:///run/mqtt%20a.sock"),
         ];
         for (text, expected) in good {
             assert_eq!(shown(text).as_deref(), Ok(expected), "{text}");
+            assert_eq!(shown(expected).as_deref(), Ok(expected), "what is stored is parsed again");
         }
         let url = BrokerUrl::parse("wss://home?token=1").unwrap();
         assert_eq!((url.path(), url.port(), url.scheme().is_tls()), ("/?token=1", 443, true));

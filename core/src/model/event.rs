@@ -10,6 +10,8 @@ pub use super::status::{ConsumerStatus, OutboxDepth, Status, SubscriptionStatus}
 use super::tls::TlsFailure;
 use super::topic::TopicFilter;
 
+pub use super::metrics::{LinkMetrics, Metrics, Storage};
+
 /// What became of a message (P9). Asked by id, also after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,6 +77,8 @@ pub enum Why {
     Closed,
     /// Nothing was heard for one and a half keep alives.
     KeepAlive,
+    /// The broker took no byte of what is to be sent, for half a minute or the keep alive, whichever is longer.
+    WriteTimeout,
     /// No CONNACK came in time.
     ConnackTimeout,
     /// The broker refused the CONNECT or ended the link with this reason.
@@ -106,6 +110,7 @@ impl std::fmt::Display for Why {
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),
+            Self::WriteTimeout => f.write_str("write time-out: the broker takes no bytes"),
             Self::ConnackTimeout => f.write_str("no CONNACK in time"),
             Self::Broker(reason) => write!(f, "{reason}"),
             Self::Protocol(reason, text) => write!(f, "closed with {reason}: {text}"),
@@ -267,65 +272,4 @@ pub enum Event {
     },
     /// This reader was too slow: so many events were dropped for it.
     Missed(u64),
-}
-
-/// Counters since the client was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-#[serde(default)]
-pub struct Metrics {
-    /// Turns taken.
-    pub turns: u64,
-    /// Transactions committed (with power-loss durability: syncs).
-    pub commits: u64,
-    /// Commits that failed.
-    pub commit_failures: u64,
-    /// Messages published by the app.
-    pub published: u64,
-    /// Messages stored in the inbox.
-    pub received: u64,
-    /// PUBLISH packets sent, resent ones included.
-    pub sent: u64,
-    /// PUBLISH packets sent with DUP.
-    pub resent: u64,
-    /// Messages that came to an end.
-    pub settled: u64,
-    /// Bytes written to links.
-    pub bytes_out: u64,
-    /// Bytes read from links.
-    pub bytes_in: u64,
-    /// Attempts to connect.
-    pub link_attempts: u64,
-    /// CONNACKs that accepted.
-    pub connects: u64,
-    /// Acknowledgements for packet identifiers nobody waits for.
-    pub stray_acks: u64,
-    /// Bytes skipped behind 3.1.1 acknowledgements that were written in MQTT 5's form.
-    pub ignored_bytes: u64,
-    /// Received messages dropped because there was no room (QoS 0 only).
-    pub dropped_in: u64,
-    /// The most commands and packets that one turn handled.
-    pub largest_turn: u64,
-    /// The longest time from the first decision of a turn to the end of its checkpoint, in microseconds.
-    pub slowest_turn_us: u64,
-    /// Messages in the outbox now.
-    pub outbox_messages: u64,
-    /// Messages in the inbox now.
-    pub inbox_messages: u64,
-    /// Whether there is room for more.
-    pub storage: Storage,
-}
-
-/// Whether the store takes in what is published and received (P10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Storage {
-    /// It does.
-    #[default]
-    Ok,
-    /// The disk is full: `PublishError::StorageFull`, and acknowledgements are withheld.
-    Full,
-    /// The same, because a reader holds the write-ahead log at its bound.
-    Reader,
 }

@@ -1,6 +1,7 @@
 //! The vocabulary: topics, messages, options, reasons, events. Imports nothing else of ours.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+pub(crate) mod addresses;
 pub mod broker_url;
 pub mod consumer;
 pub mod credentials;
@@ -12,6 +13,7 @@ pub mod http_header;
 pub(crate) mod key;
 pub mod life;
 pub mod message;
+pub(crate) mod metrics;
 pub mod options;
 pub mod proxy;
 pub mod reason;

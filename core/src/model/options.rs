@@ -157,12 +157,20 @@ pub struct Options {
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
+    /// More addresses of the same broker (at home, away), tried in this order when `broker` does not answer; at most 15, none
+    /// twice. User name and password in an address are for that address alone. The list, `broker` included, is the broker's
+    /// identity: a list that shares an address with the one in the store is the same broker, and the session goes on; a list
+    /// that shares none is another broker, and the session is given up with a gap (see `docs/addresses.md`).
+    pub other_addresses: Vec<BrokerUrl>,
+    /// The app's word that the broker is the one that the store knows although no address is the same (it has moved); default
+    /// false.
+    pub same_broker: bool,
     /// None: the store's own; a new store makes a random one. An existing store with another one is refused.
     pub client_id: Option<ClientId>,
     /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
     pub tls: TlsOptions,
     /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
-    /// makes them.
+    /// makes them; but not for addresses that hold a user name of their own.
     pub credentials: Option<CredentialsSource>,
     /// How the broker is reached; default: straight.
     pub proxy: Proxy,
@@ -211,6 +219,10 @@ pub struct Options {
     pub will: Option<Will>,
     /// Bounds of the time between two attempts to connect; default 0.5 s to 120 s.
     pub retry: (Duration, Duration),
+    /// The shortest time between two CONNECTs, whatever asks for the second one: a retry, another address, a redirect, the
+    /// app; at most an hour; default zero. Across restarts it is held against the last CONNECT that the store knows of: one
+    /// that was accepted, or that is unanswered though the session was ours; refused ones leave no trace there.
+    pub connect_pace: Duration,
     /// The name of the first consumer made with a new store; default `default`.
     pub first_consumer: String,
     /// What it wants; empty (default): everything.
@@ -237,6 +249,8 @@ impl Options {
             proxy: Proxy::default(),
             websocket_headers: Vec::new(),
             transport: None,
+            other_addresses: Vec::new(),
+            same_broker: false,
             client_id: None,
             tls: TlsOptions::default(),
             credentials: None,
@@ -259,6 +273,7 @@ impl Options {
             foreign_session: ForeignSession::default(),
             will: None,
             retry: (Duration::from_millis(500), Duration::from_secs(120)),
+            connect_pace: Duration::ZERO,
             first_consumer: "default".to_owned(),
             first_consumer_filters: Vec::new(),
             #[cfg(feature = "encryption")]

@@ -213,7 +213,7 @@ pub struct SessionRow {
     pub client_id: String,
     /// We made the client identifier at random: no foreign session can exist.
     pub client_id_random: bool,
-    /// The broker the session belongs to, without credentials.
+    /// The addresses of the broker that the session belongs to, without credentials, as [`super::addresses`] writes them.
     pub broker: Option<String>,
     /// 4 or 5 once decided.
     pub protocol: Option<u8>,

@@ -57,7 +57,7 @@ pub struct Status {
     pub store_id: StoreId,
     /// The client identifier.
     pub client_id: String,
-    /// The broker's address, without credentials.
+    /// The broker's address that was last connected to, or the first one; without credentials.
     pub broker: Option<String>,
     /// `connecting`, `connected`, `waiting` or `disconnected` as the driver last wrote it; `not_driven` without a driver.
     pub connection: String,

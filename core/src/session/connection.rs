@@ -1,13 +1,19 @@
 //! The life of links: when to connect and as whom, keep alive, time-outs, what each refusal means.
 
 mod ending;
+mod hints;
 
+pub use hints::Hint;
+
+use super::addresses::Addresses;
 use super::backoff::Backoff;
 use crate::model::event::Why;
 use crate::wire::packet::Protocol;
 
-/// How long a broker may take for its CONNACK.
+/// How long a broker may take for its CONNACK; when other addresses wait for their turn, half as long.
 pub const CONNACK_LIMIT_MS: i64 = 20_000;
+/// A broker that takes no byte for so long is dead, if the keep alive is not longer.
+const WRITE_LIMIT_MS: i64 = 30_000;
 /// How long refused credentials and the like are left alone, unless new ones come.
 pub const REFUSED_WAIT_MS: u64 = 300_000;
 /// A link that lived so long counts as stable.
@@ -105,6 +111,15 @@ pub struct Connection {
     pub blocked: bool,
     /// The last CONNECTs were cut on an answer to an unknown PUBREC: do not answer on the next.
     pub ignore_unknown: bool,
+    /// Where to.
+    pub addresses: Addresses,
+    /// Why the attempts of this round failed so far.
+    failed: Option<Why>,
+    /// When the CONNACK of the link came that has not been told to be gone yet.
+    up_since: Option<i64>,
+    /// The shortest time between two CONNECTs, and when the next one may be.
+    pace_ms: i64,
+    paced_until: Option<i64>,
     backoff: Backoff,
     retry_at: Option<i64>,
     taken_over: bool,
@@ -125,21 +140,6 @@ pub struct Connection {
     found_dead: bool,
 }
 
-/// What a hint of the platform asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hint {
-    /// Nothing more.
-    Nothing,
-    /// No attempts from now on.
-    Held,
-    /// The next attempt comes so many milliseconds from now.
-    Wait(u64),
-    /// The link may be dead.
-    Check,
-    /// The attempt under way is over the old network.
-    Anew,
-}
-
 /// What the keep alive asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
@@ -153,7 +153,7 @@ pub enum Beat {
 
 impl Connection {
     /// Not connected.
-    pub fn new(wanted: bool, backoff: Backoff) -> Self {
+    pub fn new(wanted: bool, backoff: Backoff, addresses: Addresses, pace_ms: i64) -> Self {
         Self {
             wanted,
             phase: Phase::Down,
@@ -161,6 +161,11 @@ impl Connection {
             ending: None,
             blocked: false,
             ignore_unknown: false,
+            addresses,
+            failed: None,
+            up_since: None,
+            pace_ms,
+            paced_until: None,
             backoff,
             retry_at: None,
             taken_over: false,
@@ -177,73 +182,9 @@ impl Connection {
         }
     }
 
-    /// The platform says something of the network. However often it does: attempts and checks keep their distance.
-    pub fn hint(&mut self, online: bool, changed: bool, now: i64) -> Hint {
-        let was_offline = std::mem::replace(&mut self.offline, !online);
-        if was_offline != online && !changed {
-            return Hint::Nothing;
-        }
-        match &self.phase {
-            Phase::Up(_) => {
-                self.want_check(now, false);
-                Hint::Check
-            }
-            Phase::Opening | Phase::Handshake { .. } => Hint::Anew,
-            Phase::Down if self.wanted && !self.taken_over && !self.blocked => match online {
-                false => Hint::Held,
-                true => {
-                    if !self.refused {
-                        self.backoff.stable();
-                        self.retry_at = Some(self.soonest(now));
-                    }
-                    let at = self.retry_at.unwrap_or(now);
-                    Hint::Wait(u64::try_from(at - now).unwrap_or(0))
-                }
-            },
-            Phase::Down | Phase::Closing => Hint::Nothing,
-        }
-    }
-
-    /// The next attempt that only a hint asks for.
-    fn soonest(&self, now: i64) -> i64 {
-        self.begun_at.map_or(now, |at| now.max(at.saturating_add(HINT_DISTANCE_MS)))
-    }
-
-    /// The link may have died: asks the broker, at once or as soon as the last question is old enough.
-    pub fn want_check(&mut self, now: i64, at_once: bool) {
-        if let Phase::Up(up) = &mut self.phase {
-            let last = up.checked_at.filter(|_| !at_once);
-            up.check_at = Some(last.map_or(now, |at| now.max(at.saturating_add(HINT_DISTANCE_MS))));
-        }
-    }
-
-    /// Whether PINGREQ is to be sent for a check now. One at a time.
-    pub fn begin_check(&mut self, now: i64) -> bool {
-        let Phase::Up(up) = &mut self.phase else { return false };
-        if up.check_at.is_none_or(|at| at > now) || up.check_until.is_some() {
-            return false;
-        }
-        (up.check_at, up.checked_at, up.check_until) = (None, Some(now), Some(now + CHECK_LIMIT_MS));
-        up.ping.get_or_insert(now);
-        up.pings += 1;
-        true
-    }
-
-    /// Whether the link is to be shown alive before anything is sent.
-    pub fn is_checking(&self) -> bool {
-        self.up().is_some_and(|up| up.check_until.is_some())
-    }
-
-    /// The link lives.
-    pub fn end_check(&mut self) {
-        if let Phase::Up(up) = &mut self.phase {
-            up.check_until = None;
-        }
-    }
-
     /// Whether nothing will be tried before `until`.
     pub fn is_idle_until(&self, until: i64) -> bool {
-        self.phase == Phase::Down && (self.taken_over || self.retry_at.is_some_and(|at| at > until))
+        self.phase == Phase::Down && (self.taken_over || self.due().is_some_and(|at| at > until))
     }
 
     /// The link, if the session is up on it.
@@ -254,23 +195,48 @@ impl Connection {
         }
     }
 
-    /// The app asks to be connected, or the network has changed: no waiting.
+    /// When the next attempt may begin; None: now.
+    fn due(&self) -> Option<i64> {
+        self.retry_at.max(self.paced_until)
+    }
+
+    /// An earlier run sent a CONNECT so many milliseconds ago: the pace holds from then.
+    pub fn pace_from(&mut self, ago_ms: i64, now: i64) {
+        if self.pace_ms > 0 {
+            // A clock that went back says nothing, and makes nobody wait for longer than the pace.
+            self.paced_until = Some(now.saturating_add(self.pace_ms - ago_ms.clamp(0, self.pace_ms)));
+        }
+    }
+
+    /// How long the broker may take no byte of what is to be sent.
+    pub fn write_limit_ms(&self) -> i64 {
+        self.up().map_or(WRITE_LIMIT_MS, |up| up.keep_alive_ms.max(WRITE_LIMIT_MS))
+    }
+
+    /// The app asks to be connected: no waiting, but for the pace.
     pub fn now_please(&mut self) {
         self.wanted = true;
         self.taken_over = false;
         // The app knows better than a hint of the platform.
         self.offline = false;
         self.retry_at = None;
+        if self.phase == Phase::Down {
+            self.addresses.forgive();
+        }
     }
 
     /// Whether a link should be asked for now; then it is marked as asked for.
     pub fn begin(&mut self, now: i64) -> Option<u32> {
-        let due = self.retry_at.is_none_or(|at| at <= now);
+        let due = self.due().is_none_or(|at| at <= now);
         if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || self.offline || !due {
             return None;
         }
         self.retry_at = None;
         self.begun_at = Some(now);
+        if self.addresses.choose(now) {
+            // What one address holds is no matter of the next one.
+            self.purpose = Purpose::Session;
+        }
         self.phase = Phase::Opening;
         self.attempt += 1;
         Some(self.attempt)
@@ -278,7 +244,9 @@ impl Connection {
 
     /// CONNECT was sent.
     pub fn handshake(&mut self, now: i64) {
-        self.phase = Phase::Handshake { deadline: now + CONNACK_LIMIT_MS };
+        let limit = if self.addresses.are_several() { CONNACK_LIMIT_MS / 2 } else { CONNACK_LIMIT_MS };
+        self.phase = Phase::Handshake { deadline: now + limit };
+        self.paced_until = (self.pace_ms > 0).then_some(now.saturating_add(self.pace_ms));
         self.last_out = now;
         self.last_in = now;
     }
@@ -308,11 +276,19 @@ impl Connection {
         self.attempt = 0;
         self.dances = 0;
         self.ending = None;
+        self.failed = None;
+        self.up_since = Some(now);
+        self.addresses.worked();
     }
 
     /// Bytes came; a packet may not be whole yet.
     pub fn heard(&mut self, now: i64) {
         self.last_in = now;
+    }
+
+    /// How long the link lasted since its CONNACK, if that came.
+    pub fn lasted_ms(&self, now: i64) -> Option<u64> {
+        self.up_since.map(|since| u64::try_from(now - since).unwrap_or(0))
     }
 
     /// A packet was given to the link.
@@ -379,7 +355,7 @@ impl Connection {
     pub fn timeout(&self) -> Option<i64> {
         match &self.phase {
             Phase::Down if self.wanted && !self.taken_over && !self.blocked && !self.offline => {
-                Some(self.retry_at.unwrap_or(0))
+                Some(self.due().unwrap_or(0))
             }
             Phase::Handshake { deadline } => Some(*deadline),
             Phase::Up(up) => {

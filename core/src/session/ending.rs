@@ -60,11 +60,14 @@ impl Session {
             return;
         }
         self.held.clear();
+        self.count_end(&why, now);
         self.auth.link_ended();
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
         self.subs.disconnected();
+        // The state may tell of an earlier attempt of the round.
+        let judged = self.conn.ending.clone().unwrap_or_else(|| why.clone());
         let (state, probable_take_over) = self.conn.down(why, now.mono_ms, &mut self.rng);
         if probable_take_over {
             let text = "five links in a row were cut within 10 s of CONNACK; another client may use the same client id";
@@ -76,8 +79,8 @@ impl Session {
         if !too_large && other_end {
             self.too_large = 0;
         }
-        if let State::Waiting { why, retry_in_ms } = &state {
-            self.judged(why, *retry_in_ms, now, fx);
+        if let State::Waiting { retry_in_ms, .. } = &state {
+            self.judged(&judged, *retry_in_ms, now, fx);
         }
         let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
         if !dancing {

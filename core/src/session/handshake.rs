@@ -31,8 +31,7 @@ impl Session {
 
     /// First input ever: does the session on disk still belong to this client id, protocol and broker?
     pub(super) fn start(&mut self, now: Now, fx: &mut Effects) {
-        let broker = self.options.broker.as_ref().map(ToString::to_string);
-        let other_broker = broker.is_some() && self.row.broker.is_some() && broker != self.row.broker;
+        let other_broker = !self.conn.addresses.is_known();
         let version = match self.options.version {
             Version::V311 => Some(4),
             Version::V5 => Some(5),
@@ -46,13 +45,18 @@ impl Session {
             self.row.established = false;
         }
         self.row.protocol = version;
-        if broker.is_some() {
-            self.row.broker = broker;
+        if self.options.broker.is_some() {
+            self.row.broker = self.conn.addresses.kept();
+        }
+        // The last CONNECT that the rows know of was accepted then, or it was sent before the last commit and is unanswered.
+        let unanswered = self.row.unanswered.then_some(self.hot.wall_ms);
+        if let Some(last) = self.row.last_connect_ms.max(unanswered) {
+            self.conn.pace_from(now.wall_ms - last, now.mono_ms);
         }
         if self.row != before {
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
         }
-        if self.row.broker.is_none() {
+        if self.conn.addresses.is_empty() {
             fx.events.push(Event::State(State::Offline(Why::NoBroker)));
         }
         if self.row.suspect_id.is_some() {
@@ -71,6 +75,7 @@ impl Session {
             Ok(credentials) => credentials,
             Err(error) => return self.close(Why::Credentials(error), fx),
         };
+        self.count_link();
         self.doubt = self.row.unanswered;
         self.inb.arm(self.row.unproven);
         let unanswered = self.row.established || self.row.unanswered;
@@ -115,7 +120,7 @@ impl Session {
         let adopt = self.options.foreign_session == ForeignSession::Adopt;
         // Nobody else can have our random identifier, but we can: at a broker or in a version that we came back to.
         let first = self.row.client_id_random && self.row.last_connect_ms.is_none();
-        let ours = self.row.established || first || adopt;
+        let ours = (self.row.established || first) && !self.conn.addresses.is_left_behind() || adopt;
         if ack.session_present && !ours {
             // Its packet identifiers are not ours: one of our messages could be swallowed as a repeat (measured).
             return self.leave(Purpose::EndForeign, fx);
@@ -125,6 +130,7 @@ impl Session {
             || self.inb.has_session_state()
             || self.subs.granted_in(self.row.session_epoch);
         if !ack.session_present && (self.row.established || state) {
+            self.conn.addresses.session_lost();
             self.lose_session(now, fx);
         }
         if ack.session_present && self.doubt {
@@ -185,10 +191,7 @@ impl Session {
             self.conn.dance_on(self.conn.purpose);
             return self.close(Why::Asked, fx);
         }
-        if let Some(server) = &ack.properties.server_reference {
-            let text = format!("the broker names another server: {server}; it is not followed by itself");
-            fx.events.push(Event::Warning { code: "redirect", text });
-        }
+        self.redirected(ack.reason, ack.properties.server_reference.as_deref(), fx);
         self.close(Why::Broker(ack.reason), fx);
     }
 
@@ -196,6 +199,9 @@ impl Session {
         let announced = &ack.properties;
         let asked_keep_alive = u16::try_from(self.options.keep_alive.as_secs_f64().ceil() as u64).unwrap_or(u16::MAX);
         let asked_expiry = u32::try_from(self.options.session_expiry.as_secs()).unwrap_or(u32::MAX);
+        let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
+        self.was_full = false;
+        let keep_alive = announced.server_keep_alive.unwrap_or(asked_keep_alive);
         if let Some(assigned) = &announced.assigned_client_id {
             self.row.client_id.clone_from(assigned);
         }
@@ -204,17 +210,16 @@ impl Session {
         self.row.unanswered = false;
         self.row.unproven &= self.inb.wants_fence();
         self.row.session_present = Some(ack.session_present);
+        self.conn.established(protocol, keep_alive, receive_maximum, now.mono_ms);
+        self.row.broker = self.conn.addresses.kept().or(self.row.broker.take());
         self.row.last_connect_ms = Some(now.wall_ms);
         self.row.expiry_granted_s =
             (protocol == Protocol::V5).then(|| announced.session_expiry.unwrap_or(asked_expiry));
         fx.writes.push(Write::Session(Box::new(self.row.clone())));
         self.hot.last_contact_ms = now.wall_ms;
         self.metrics.connects += 1;
+        self.metrics.link.connected_since_ms = Some(now.wall_ms);
 
-        let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
-        self.was_full = false;
-        let keep_alive = announced.server_keep_alive.unwrap_or(asked_keep_alive);
-        self.conn.established(protocol, keep_alive, receive_maximum, now.mono_ms);
         fx.events.push(Event::State(State::Online { session_present: ack.session_present }));
         self.tell_held(fx);
         self.credentials_accepted(now, fx);

@@ -1,6 +1,7 @@
 //! The MQTT session, sans-IO: inputs and `now` in, effects out. No sockets, no clock, no SQLite.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+pub mod addresses;
 mod authenticating;
 pub mod backoff;
 mod completions;
@@ -11,10 +12,12 @@ pub mod effect;
 mod ending;
 mod handshake;
 pub mod inbound;
+mod links;
 pub mod outbound;
 pub mod packet_ids;
 mod packets;
 mod poison;
+mod redirect;
 pub mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ mod waking;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use addresses::Addresses;
 use authenticating::Authentication;
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
@@ -30,6 +34,7 @@ use inbound::Inbound;
 use outbound::{Context, Outbound};
 use subscriptions::Subscriptions;
 
+use crate::model::broker_url::BrokerUrl;
 use crate::model::event::{Event, Gap, GapCause, Metrics, State, Why};
 use crate::model::message::StoreId;
 use crate::model::options::Options;
@@ -98,7 +103,12 @@ impl Session {
         let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::Qos0Dropped);
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
-            conn: Connection::new(options.connect, backoff),
+            conn: Connection::new(
+                options.connect,
+                backoff,
+                Addresses::new(&options, restored.row.broker.as_deref()),
+                i64::try_from(options.connect_pace.as_millis()).unwrap_or(i64::MAX),
+            ),
             auth: Authentication::default(),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
@@ -148,6 +158,21 @@ impl Session {
     /// Identity and protocol state.
     pub fn row(&self) -> &SessionRow {
         &self.row
+    }
+
+    /// The broker's address that a link is to be made to.
+    pub fn address(&self) -> Option<&BrokerUrl> {
+        self.conn.addresses.current()
+    }
+
+    /// Whether the broker has others, which wait for their turn.
+    pub fn has_other_addresses(&self) -> bool {
+        self.conn.addresses.are_several()
+    }
+
+    /// How long the broker may take no byte of what is to be sent before the link counts as dead, in milliseconds.
+    pub fn write_limit_ms(&self) -> i64 {
+        self.conn.write_limit_ms()
     }
 
     /// Whether the session is up on a link.
@@ -200,7 +225,7 @@ impl Session {
     /// When `Input::Tick` should be handed in, on `Now::mono_ms`. The value changes with every input.
     pub fn timeout(&self, now: Now) -> Option<i64> {
         let expiry = self.out.next_expiry().map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.store_ms)));
-        let conn = self.row.broker.as_ref().and_then(|_| self.conn.timeout());
+        let conn = self.conn.timeout().filter(|_| !self.conn.addresses.is_empty());
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
         // Once it has passed, whoever asked has been told.
         let drained = self.drain_at().filter(|at| *at > now.mono_ms);
@@ -214,6 +239,7 @@ impl Session {
             self.start(now, fx);
         }
         let sent = fx.sends.len();
+        self.count_in(&input);
         let epoch = self.row.session_epoch;
         match input {
             Input::Publish(row) => {
@@ -267,6 +293,7 @@ impl Session {
         }
         if fx.sends.len() > sent {
             self.conn.said(now.mono_ms);
+            self.count_out(fx.sends.len() - sent);
         }
         self.open(now, fx);
     }
@@ -284,7 +311,7 @@ impl Session {
     }
 
     fn open(&mut self, now: Now, fx: &mut Effects) {
-        if self.row.broker.is_none() {
+        if self.conn.addresses.is_empty() {
             return;
         }
         if let Some(attempt) = self.conn.begin(now.mono_ms) {
@@ -301,6 +328,7 @@ impl Session {
         if let Phase::Handshake { deadline } = self.conn.phase
             && deadline <= now.mono_ms
         {
+            self.timed_out(&Why::ConnackTimeout, now);
             self.close(Why::ConnackTimeout, fx);
         }
         self.check_link(now, fx);
@@ -310,6 +338,7 @@ impl Session {
             Beat::Ping => self.ping(fx),
             Beat::Dead => {
                 fx.abort = true;
+                self.timed_out(&Why::KeepAlive, now);
                 self.close(Why::KeepAlive, fx);
             }
         }

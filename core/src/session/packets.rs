@@ -203,10 +203,7 @@ impl Session {
         if disconnect.reason == ReasonCode::SessionTakenOver {
             self.conn.taken_over();
         }
-        if let Some(server) = &disconnect.server_reference {
-            let text = format!("the broker names another server: {server}; it is not followed by itself");
-            fx.events.push(Event::Warning { code: "redirect", text });
-        }
+        self.redirected(disconnect.reason, disconnect.server_reference.as_deref(), fx);
         self.close(Why::Broker(disconnect.reason), fx);
     }
 }

@@ -69,6 +69,6 @@ impl Session {
 
     /// Whether no attempt will be made before `until` (`Now::mono_ms`), unless the app or the network moves.
     pub fn is_idle_until(&self, until: i64) -> bool {
-        self.row.broker.is_none() || self.conn.is_idle_until(until)
+        self.conn.addresses.is_empty() || self.conn.is_idle_until(until)
     }
 }

@@ -36,10 +36,10 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
     /// mqtt://[user:password@]host[:port], mqtts:// for TLS, ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
-    /// [default: the one the store knows]
+    /// Again for more addresses of the same broker [default: what the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
-    pub(crate) broker: Option<String>,
+    pub(crate) broker: Vec<String>,
     /// Through a proxy: http:// (CONNECT), socks5:// or socks5h://[user:password@]host:port; or `system`: what HTTPS_PROXY,
     /// ALL_PROXY and NO_PROXY say [default: none]
     // A string for the same reason.

@@ -36,6 +36,10 @@ impl Common {
                     self.websocket_headers = headers(table).map_err(|problem| wrong(&problem))?;
                     continue;
                 }
+                toml::Value::Array(list) if key == "broker" => {
+                    let urls: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
+                    urls.ok_or_else(|| wrong("must be text, or a list of texts"))?.join(" ")
+                }
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Array(pins) if key == "tls-pin" => {
@@ -46,8 +50,13 @@ impl Common {
             };
             match key.as_str() {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
-                "broker" => fill(&mut self.broker, Ok(text)),
                 "proxy" => fill(&mut self.proxy, Ok(text)),
+                "broker" => {
+                    if self.broker.is_empty() {
+                        self.broker.push(text);
+                    }
+                    Ok(())
+                }
                 "client-id" => fill(&mut self.client_id, text.parse().map_err(|error| format!("{error}"))),
                 "mqtt" => fill(&mut self.mqtt, ValueEnum::from_str(&text, false)),
                 "keep-alive" => fill(&mut self.keep_alive, duration(&text)),
@@ -99,14 +108,15 @@ impl Common {
     /// The SDK's options.
     pub(crate) fn options(&self) -> Result<Options, Failure> {
         let mut options = Options::new(self.store_path()?);
-        if let Some(broker) = &self.broker {
-            let url = BrokerUrl::parse(broker).map_err(|error| Failure::usage(format_args!("--broker: {error}")))?;
-            options.credentials = url.credentials().cloned().map(Into::into);
-            options.broker = Some(url);
-        }
-        if options.credentials.is_none() {
-            options.credentials = self.credentials.clone().map(Into::into);
-        }
+        // A variable holds all addresses of the broker, separated by white space.
+        let mut addresses = self
+            .broker
+            .iter()
+            .flat_map(|text| text.split_whitespace())
+            .map(|text| BrokerUrl::parse(text).map_err(|error| Failure::usage(format_args!("--broker: {error}"))));
+        options.broker = addresses.next().transpose()?;
+        options.other_addresses = addresses.collect::<Result<_, _>>()?;
+        options.credentials = self.credentials.clone().map(Into::into);
         options.tls = self.tls.options().map_err(Failure::usage)?;
         set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
         options.websocket_headers = self.websocket_headers.clone();

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
+use super::{CONNECT_LIMIT, CONNECT_LIMIT_EACH, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
+use crate::client::traffic::Traffic;
+use crate::client::turn::Engine;
 use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::error::Error;
 use crate::model::event::Why;
+use crate::session::Session;
 use crate::wire::encode;
 
 impl Driver {
@@ -48,7 +51,7 @@ impl Driver {
             };
         }
         if let Some(question) = self.out.ask.take() {
-            let broker = self.broker().ok();
+            let broker = self.broker();
             self.asking = Some(self.asker.answer(question, broker));
         } else if !self.engine.as_ref().is_some_and(|engine| engine.session().is_asking()) {
             // The link that it was asked for is gone.
@@ -58,10 +61,12 @@ impl Driver {
             let options = Arc::clone(&self.options);
             let tls = Arc::clone(&self.tls);
             let (broker, asker) = (self.broker(), self.asker.clone());
-            let why = self.engine.as_ref().and_then(|engine| engine.session().needs_credentials());
+            let session = self.engine.as_ref().map(Engine::session);
+            let why = session.and_then(Session::needs_credentials);
+            let several = session.is_some_and(Session::has_other_addresses);
             self.slot = Slot::Opening(Box::pin(async move {
-                let broker = broker.map_err(not_opened)?;
-                let until = Instant::now() + CONNECT_LIMIT;
+                let broker = broker.ok_or_else(|| not_opened(LinkError::Other("no broker is known".to_owned())))?;
+                let until = Instant::now() + if several { CONNECT_LIMIT_EACH } else { CONNECT_LIMIT };
                 // Before the link: a broker that waits for its CONNECT would cut it while the provider thinks.
                 let credentials = match why {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
@@ -74,15 +79,8 @@ impl Driver {
     }
 
     /// The broker to connect to: the app's, or the one that the store knows.
-    fn broker(&self) -> Result<BrokerUrl, LinkError> {
-        let stored = || self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
-        match &self.options.broker {
-            Some(broker) => Ok(broker.clone()),
-            None => {
-                let text = stored().ok_or_else(|| LinkError::Other("no broker is known".to_owned()))?;
-                BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))
-            }
-        }
+    fn broker(&self) -> Option<BrokerUrl> {
+        self.engine.as_ref().and_then(|engine| engine.session().address()).cloned()
     }
 
     pub(super) fn answer(&mut self) {
@@ -102,14 +100,10 @@ impl Driver {
         self.out.replies.drain(..).for_each(Reply::committed);
     }
 
-    /// Bytes read, written and ignored on all links.
-    pub(super) fn counters(&self) -> (u64, u64, u64) {
-        let (read, written, ignored) = self.counted;
+    /// Bytes on all links.
+    pub(super) fn counters(&self) -> Traffic {
         match &self.slot {
-            Slot::Open(link, decoder) => {
-                let (bytes_in, bytes_out) = link.counters();
-                (read + bytes_in, written + bytes_out, ignored + decoder.ignored_bytes())
-            }
+            Slot::Open(link, decoder) => self.counted.with(link, decoder.ignored_bytes()),
             _ => self.counted,
         }
     }

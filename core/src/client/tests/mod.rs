@@ -1,4 +1,5 @@
 //! Tests of the turn, with real rows.
+mod addresses;
 mod aging;
 mod app;
 mod driver;

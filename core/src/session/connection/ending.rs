@@ -3,6 +3,9 @@
 use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LIVES, STABLE_MS};
 use crate::model::event::{State, Why};
 
+/// So many links in a row that were cut soon after their CONNACK, and the other addresses come first.
+const MOVE_ON: u32 = 3;
+
 impl Connection {
     /// Close was asked for, and this is why.
     pub fn closing(&mut self, why: Why) {
@@ -21,6 +24,10 @@ impl Connection {
         // Asked for by the session, that is: a link that only the driver gave up waits like one that was cut.
         let asked = self.ending == Some(Why::Asked);
         let why = self.ending.take().unwrap_or(why);
+        let up_since = self.up_since.take();
+        if up_since.is_some_and(|since| now - since >= SHORT_LIFE_MS) {
+            self.addresses.stable();
+        }
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
         let found_dead = std::mem::take(&mut self.found_dead);
@@ -30,6 +37,9 @@ impl Connection {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
             probable_take_over = self.short_lives == SHORT_LIVES;
+            if self.short_lives > 0 && self.short_lives % MOVE_ON == 0 {
+                self.addresses.move_on();
+            }
             self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;
         }
         if !self.wanted {
@@ -44,30 +54,56 @@ impl Connection {
         if self.offline {
             return (State::Offline(Why::NoNetwork), probable_take_over);
         }
-        let wait = match &why {
-            Why::Asked if asked && self.dances < 4 => 0,
+        let dancing = why == Why::Asked && asked && self.dances < 4;
+        let (wait, why) = match &why {
+            Why::Asked if dancing => {
+                self.addresses.again();
+                (0, why)
+            }
             Why::KeepAlive | Why::NetworkChanged if found_dead || why == Why::NetworkChanged => {
                 self.backoff.stable();
-                (self.soonest(now) - now).unsigned_abs()
+                ((self.soonest(now) - now).unsigned_abs(), why)
             }
-            Why::Broker(reason) if reason.refuses_credentials() && !renewable => self.refuse(),
-            Why::Refused(_) if !renewable => self.refuse(),
-            Why::Credentials(error) if error.is_lasting() => self.refuse(),
-            _ => self.backoff.next_delay_ms(rng),
+            _ => self.after(why, up_since.is_some(), renewable, now, rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));
-        (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
+        // The pace may make it longer.
+        let retry_in_ms = self.due().map_or(0, |at| u64::try_from(at - now).unwrap_or(0));
+        (State::Waiting { retry_in_ms, why }, probable_take_over)
     }
 
-    fn refuse(&mut self) -> u64 {
-        self.refused = true;
-        REFUSED_WAIT_MS
+    /// How long to wait after a link, or an attempt, that ended like this: not at all while an address is left that was not
+    /// tried in this round.
+    fn after(&mut self, why: Why, was_up: bool, renewable: bool, now: i64, rng: &mut fastrand::Rng) -> (u64, Why) {
+        if is_refusal(&why, renewable) {
+            self.addresses.refuse(now.saturating_add_unsigned(REFUSED_WAIT_MS));
+        }
+        let why = match (self.failed.take(), why) {
+            (Some(Why::Unreachable(before)), Why::Unreachable(now)) => Why::Unreachable(format!("{before}; {now}")),
+            // What a broker says tells more.
+            (Some(before), Why::Unreachable(_)) => before,
+            (_, why) => why,
+        };
+        let next = if was_up { self.addresses.is_redirected() } else { self.addresses.is_one_left(now) };
+        if next {
+            self.failed = (!was_up).then(|| why.clone());
+            return (0, why);
+        }
+        self.addresses.end_round();
+        match self.addresses.refused_until(now) {
+            Some(until) => {
+                self.refused = true;
+                ((until - now).unsigned_abs(), why)
+            }
+            None => (self.backoff.next_delay_ms(rng), why),
+        }
     }
 
     /// There are other credentials: whatever is waited for, the next attempt comes as soon as attempts may.
     pub fn sooner(&mut self, now: i64) {
         if let Some(at) = self.retry_at {
             self.refused = false;
+            self.addresses.forgive();
             self.retry_at = Some(at.min(self.soonest(now)));
         }
     }
@@ -80,5 +116,15 @@ impl Connection {
     /// The broker says that another client has the session now (0x8E).
     pub fn taken_over(&mut self) {
         self.taken_over = true;
+    }
+}
+
+/// Whether who we are is refused, which will not pass by itself.
+fn is_refusal(why: &Why, renewable: bool) -> bool {
+    match why {
+        Why::Broker(reason) => reason.refuses_credentials() && !renewable,
+        Why::Refused(_) => !renewable,
+        Why::Credentials(error) => error.is_lasting(),
+        _ => false,
     }
 }

@@ -1,4 +1,5 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
+mod addresses;
 mod authenticating;
 mod connection;
 mod credentials;

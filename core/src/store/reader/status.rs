@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::gaps::count_gaps;
 use super::{Inner, Reader};
+use crate::model::addresses::shown;
 use crate::model::consumer::Skipped;
 use crate::model::error::Error;
 use crate::model::event::{ConsumerStatus, Metrics, OutboxDepth, Status, Storage, SubscriptionStatus};
@@ -66,7 +67,7 @@ impl Reader {
             Ok(Status {
                 store_id: StoreId(session.store_id),
                 client_id: session.client_id,
-                broker: session.broker,
+                broker: session.broker.as_deref().and_then(shown).map(str::to_owned),
                 connection: match &driver {
                     Some((connection, ..)) if driven => connection.clone(),
                     None if driven => "disconnected".to_owned(),

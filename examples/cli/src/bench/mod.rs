@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(mut common: Common, command: BenchCommand) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
-    if common.broker.is_none() {
+    if common.broker.is_empty() {
         return Err(Failure::usage("bench needs a broker: name one with --broker mqtt://host:1883"));
     }
     // Kept to the end, and then removed with the store in it.

@@ -49,12 +49,28 @@ fn every_key_is_taken() {
 
 #[test]
 fn flags_go_before_the_file_and_the_url_before_user() {
-    let mut common = Common { broker: Some("mqtt://a:b@h".to_owned()), inflight: Some(1), ..Common::default() };
+    let mut common = Common { broker: vec!["mqtt://a:b@h".to_owned()], inflight: Some(1), ..Common::default() };
     common.merge(Path::new("c.toml"), "inflight = 2\nbroker = 'mqtt://other'\nuser = 'u'").unwrap();
     let options = common.options().unwrap();
     assert_eq!(options.inflight, 1);
-    assert!(given(&options) == Some(&Credentials::new("a", Some(b"b".to_vec()))));
-    assert_eq!(options.broker.unwrap().host(), "h");
+    let broker = options.broker.unwrap();
+    assert_eq!(broker.host(), "h");
+    assert!(broker.credentials() == Some(&Credentials::new("a", Some(b"b".to_vec()))));
+}
+
+#[test]
+fn a_broker_has_several_addresses_in_order() {
+    let addresses = |common: Common| {
+        let options = common.options().unwrap();
+        options.broker.iter().chain(&options.other_addresses).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = ["mqtt://a:1883", "mqtt://b:1883", "mqtt://c:7"];
+    let flags = ["mqtt://a", "mqtt://b", "mqtt://c:7"].map(str::to_owned).to_vec();
+    assert_eq!(addresses(Common { broker: flags, ..Common::default() }), expected);
+    let variable = vec!["mqtt://a  mqtt://b\n\tmqtt://c:7 ".to_owned()];
+    assert_eq!(addresses(Common { broker: variable, ..Common::default() }), expected);
+    assert_eq!(addresses(merged("broker = ['mqtt://a', 'mqtt://b', 'mqtt://c:7']").unwrap()), expected);
+    assert!(problem("broker = ['mqtt://a', 7]").contains("broker: must be text, or a list of texts"));
 }
 
 #[test]
@@ -69,7 +85,7 @@ fn errors_name_the_key_and_never_quote_a_secret() {
     assert!(text.contains("Authorization") && !text.contains("sesame"), "{text}");
     for (broker, proxy) in [("mqtt://u:sesame@", None), ("mqtt://h", Some("ftp://u:sesame@p:1"))] {
         let proxy = proxy.map(str::to_owned);
-        let common = Common { broker: Some(broker.to_owned()), proxy, ..Common::default() };
+        let common = Common { broker: vec![broker.to_owned()], proxy, ..Common::default() };
         assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
     }
 }
