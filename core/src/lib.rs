@@ -82,8 +82,9 @@
 //!
 //! # What is not there
 //!
-//! This version speaks MQTT over plain TCP: no TLS, no WebSocket, no proxy. Use it where the network itself is trusted.
-//! Credentials travel in the clear, as MQTT sends them, and are never stored. The repository's `docs/promises.md` says of
+//! Over `mqtt://` and `ws://` credentials travel in the clear, as MQTT sends them: use those where the network itself is trusted,
+//! and `mqtts://` or `wss://` ([`TlsOptions`]) elsewhere. Credentials are never stored. Keys agreed on beforehand (external PSK) are
+//! not in TLS here. The repository's `docs/promises.md` says of
 //! each promise what holds today, which test shows it, and where it ends.
 #![forbid(unsafe_code)]
 

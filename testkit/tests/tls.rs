@@ -10,7 +10,9 @@ use homing::internals::tls::{
     CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsOptions, TlsVersion, Trust,
 };
 use homing::link::LinkError;
+use homing::link::dial::dial;
 use homing::link::tls::{Connector, TlsStream};
+use homing::{BrokerUrl, Options};
 use homing_testkit::certificates::{Authority, Held, Wrong};
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
 use homing_testkit::proxy::{Cut, Proxy};
@@ -226,6 +228,22 @@ fn client_certificates_are_shown_and_what_the_server_says_of_them_is_told() {
                 let failure = failure(&options, address).await;
                 assert!(matches!(failure, TlsFailure::ClientCertificateRefused { .. }), "{version:?}: {failure:?}");
             }
+        }
+    });
+}
+
+#[test]
+fn over_websocket_a_missing_client_certificate_is_told_the_same() {
+    run(async {
+        let ours = Authority::new();
+        let server = ours.server(&Wrong::default());
+        for version in BOTH {
+            let address = serve(config(&server, &[version], Some(&ours))).await;
+            let mut options = Options::new("unused");
+            options.tls = trusting(&ours);
+            let url = BrokerUrl::parse(&format!("wss://{address}/mqtt")).unwrap();
+            let error = dial(&url, &options, &Connector::new(&options.tls), PATIENCE).await.err().unwrap();
+            assert_eq!(error, LinkError::Tls(TlsFailure::ClientCertificateRequired), "{version:?}");
         }
     });
 }

@@ -5,6 +5,8 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::model::tls::TlsFailure;
+
 /// The longest head that is taken, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 100;
@@ -21,6 +23,9 @@ pub enum AnswerError {
     /// More than the limit.
     #[error("the answer's head is longer than 16 KiB or has more than 100 headers")]
     TooLong,
+    /// The TLS server ended the link: with TLS 1.3 it refuses a client certificate only now.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
     /// The stream failed, in the system's words.
     #[error("{0}")]
     Stream(String),
@@ -28,6 +33,9 @@ pub enum AnswerError {
 
 impl From<io::Error> for AnswerError {
     fn from(error: io::Error) -> Self {
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>()) {
+            return Self::Tls(failure.clone());
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed,
             _ => Self::Stream(error.to_string()),

@@ -24,6 +24,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
+use http::AnswerError;
 use proxy::ProxyError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -65,7 +66,7 @@ pub enum LinkError {
     },
     /// The WebSocket upgrade.
     #[error(transparent)]
-    WebSocket(#[from] WebSocketError),
+    WebSocket(WebSocketError),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
@@ -79,6 +80,16 @@ impl LinkError {
             Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
                 | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
         )
+    }
+}
+
+impl From<WebSocketError> for LinkError {
+    fn from(error: WebSocketError) -> Self {
+        match error {
+            // Told the same as without WebSocket.
+            WebSocketError::Answer(AnswerError::Tls(failure)) => Self::Tls(failure),
+            error => Self::WebSocket(error),
+        }
     }
 }
 
