@@ -109,10 +109,15 @@ mod wire;
 pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
 pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
+pub use model::credentials::{
+    AuthData, BoxFuture, Challenge, Credentials, CredentialsError, CredentialsEvent, CredentialsProvider,
+    CredentialsRequest, CredentialsSource, EnhancedAuth, WhyAsked,
+};
 pub use model::error::{Error, NoRoom, OpenError, PublishError};
 pub use model::event::{
     ConsumerStatus, Event, Fate, Gap, GapCause, Metrics, OutboxDepth, State, Status, Storage, SubscriptionStatus, Why,
 };
+pub use model::glance::Glance;
 pub use model::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
@@ -121,11 +126,14 @@ pub use model::message::{
     IfUnsupported, Lane, Message, MessageId, Position, Properties, Publish, QoS, RetainHandling, StoreId, Subscription,
 };
 pub use model::options::{
-    Credentials, DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version,
-    Will,
+    DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
 pub use model::proxy::{Proxy, ProxyScheme, ProxyUrl, ProxyUrlError};
 pub use model::reason::ReasonCode;
+pub use model::tls::{
+    CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
+    TlsVersion, Trust,
+};
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
 pub use model::transport::{ByteStream, Connecting, Transport};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
@@ -140,7 +148,7 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, error, event, http_header, life, message, options, proxy, reason, rows, topic, transport,
-        writes,
+        broker_url, consumer, credentials, error, event, http_header, life, message, options, proxy, reason, rows, tls,
+        topic, transport, writes,
     };
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "what a failing test should show")]
 
 pub mod broker_log;
+pub mod certificates;
 pub mod mosquitto;
 pub mod observer;
 pub mod ports;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::certificates::Held;
 use crate::{ports, tail};
 
 /// How long a start or an orderly stop may take. Far above what is normal: it only bounds a test that hangs.
@@ -32,6 +33,7 @@ pub struct Mosquitto {
     child: Option<Child>,
     folder: TempDir,
     port: u16,
+    tls: bool,
 }
 
 impl Mosquitto {
@@ -42,6 +44,20 @@ impl Mosquitto {
 
     /// The same, with further lines of configuration.
     pub fn start_with(inflight: Inflight, extra: &str) -> Self {
+        Self::begin(inflight, extra, false)
+    }
+
+    /// The same behind TLS. `clients`: the authority, in PEM, whose certificates clients must show.
+    pub fn start_tls(server: &Held, clients: Option<&Path>, extra: &str) -> Self {
+        let mut lines = format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display());
+        if let Some(file) = clients {
+            lines.push_str(&format!("cafile {}\nrequire_certificate true\n", file.display()));
+        }
+        lines.push_str(extra);
+        Self::begin(Inflight::Default, &lines, true)
+    }
+
+    fn begin(inflight: Inflight, extra: &str, tls: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for _ in 0..20 {
             let port = ports::free();
@@ -49,7 +65,7 @@ impl Mosquitto {
                 .expect("write mosquitto.conf");
             let mut child = spawn(folder.path());
             match wait_until_it_accepts(&mut child, port) {
-                Ok(()) => return Self { child: Some(child), folder, port },
+                Ok(()) => return Self { child: Some(child), folder, port, tls },
                 Err(status) => {
                     let log = tail::of_file(&folder.path().join("log"), 20);
                     assert!(log.contains("Address already in use"), "mosquitto ended with {status}:\n{log}");
@@ -71,7 +87,7 @@ impl Mosquitto {
 
     /// As `--broker` takes it.
     pub fn url(&self) -> String {
-        format!("mqtt://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", if self.tls { "mqtts" } else { "mqtt" }, self.port)
     }
 
     /// SIGTERM: sessions and queues are saved, and the process is gone when this returns.
@@ -100,6 +116,19 @@ impl Mosquitto {
         if let Err(status) = accepted {
             panic!("mosquitto did not come back on port {}: {status}\n{}", self.port, self.log(20));
         }
+    }
+
+    /// SIGHUP: it reads its password file again, and ends the links of those who are no longer in it.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Writes a password file with one user; the broker's configuration names it before it starts.
+    pub fn write_password(file: &Path, user: &str, password: &str) {
+        let written =
+            Command::new(program("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
+        let written = written.expect("mosquitto_passwd starts");
+        assert!(written.status.success(), "mosquitto_passwd: {}", String::from_utf8_lossy(&written.stderr));
     }
 
     /// Freezes the broker: its kernel still accepts bytes, it reads none.

@@ -6,15 +6,21 @@ use super::command::Outgoing;
 use crate::link::system_proxy;
 use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
+use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
+use crate::model::event::Event;
 use crate::model::message::{Lane, Properties, Publish, Subscription};
-use crate::model::options::{Limit, Options};
+use crate::model::options::{Limit, Options, Version};
 use crate::model::proxy::Proxy;
 use crate::model::rows::{Hot, OutboxRow, join_id};
-use crate::model::topic::MAX_STRING_BYTES;
+use crate::model::tls::{ClientIdentity, ServerName, Trust};
+use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Filters of the file for widgets.
+const MAX_GLANCE_FILTERS: usize = 64;
 
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
@@ -37,15 +43,20 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(limit(&options.outbox_limit), "outbox_limit", "at least 1 message and 1 byte")?;
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
+    tls(options, options.broker.as_ref())?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
     way(options)?;
+    let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
+    ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
+    ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
-    if let Some(credentials) = &options.credentials {
-        let short = credentials.user.len() <= MAX_STRING_BYTES && !credentials.user.contains('\0');
-        ensure(short, "credentials", "user name of at most 65535 bytes without U+0000")?;
-        let short = credentials.password.as_ref().is_none_or(|password| password.len() <= MAX_STRING_BYTES);
-        ensure(short, "credentials", "password of at most 65535 bytes")?;
+    if let Some(CredentialsSource::Static(credentials)) = &options.credentials {
+        credentials
+            .check()
+            .map_err(|problem| OpenError::Option { option: "credentials", problem: problem.to_owned() })?;
+        let v5 = credentials.enhanced.is_none() || options.version != Version::V311;
+        ensure(v5, "credentials", "no authentication method with MQTT 3.1.1, which has none; use version 5")?;
     }
     if let Some(will) = &options.will {
         ensure(will.delay <= LONGEST, "will", "delay of at most 4294967295 s")?;
@@ -74,6 +85,39 @@ fn way(options: &Options) -> Result<(), OpenError> {
             .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}"))),
         Proxy::Url(_) | Proxy::Direct => Ok(()),
     }
+}
+
+/// Checks that the TLS options fit, and fit the broker's URL.
+pub(crate) fn tls(options: &Options, broker: Option<&BrokerUrl>) -> Result<(), OpenError> {
+    let wrong = |option, problem: String| Err(OpenError::Option { option, problem });
+    if options.tls.alpn.iter().any(|protocol| !matches!(protocol.len(), 1..=255)) {
+        return wrong("tls", "each application protocol (ALPN) has 1 to 255 bytes".to_owned());
+    }
+    if cfg!(target_os = "android")
+        && matches!(options.tls.trust, Trust::Platform)
+        && broker.is_some_and(BrokerUrl::is_tls)
+    {
+        return wrong("tls", "on Android give Trust::Custom with the system's X509TrustManager, or roots".to_owned());
+    }
+    match broker {
+        Some(broker) if !broker.is_tls() && !options.tls.is_default() => {
+            wrong("tls", format!("{broker} is not encrypted, so they would do nothing; write mqtts:// or wss://"))
+        }
+        Some(broker) if broker.is_tls() && options.tls.server_name.is_none() => match ServerName::new(broker.host()) {
+            Ok(_) => Ok(()),
+            Err(error) => wrong("broker", error.to_string()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// What does not keep a client from being opened, but will keep it from its broker.
+pub(crate) fn warnings(options: &Options, wall_ms: i64) -> Option<Event> {
+    let expired = |identity: &&ClientIdentity| identity.not_after_s() < u64::try_from(wall_ms / 1000).unwrap_or(0);
+    options.tls.identity.as_ref().filter(expired).map(|_| Event::Warning {
+        code: "client_certificate_expired",
+        text: "the client certificate has expired, so most brokers will refuse it; get a new one".to_owned(),
+    })
 }
 
 /// Checks the limits against what the queues hold already. A single received message of any size is in order.

@@ -109,6 +109,9 @@ pub(crate) enum Command {
     Connect {
         answer: Answer<Result<(), Error>>,
     },
+    CredentialsChanged {
+        answer: Done,
+    },
     Disconnect {
         with_will: bool,
         answer: Answer<Result<(), Error>>,

@@ -1,5 +1,6 @@
 //! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
 
+mod asking;
 mod sending;
 
 use std::pin::Pin;
@@ -10,20 +11,25 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use asking::Asker;
+
 use super::clock::Clock;
 use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
+use super::glance::Writer as GlanceWriter;
 use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
+use crate::link::tls::Connector;
 use crate::link::{Link, LinkError};
+use crate::model::credentials::Credentials;
 use crate::model::error::Error;
 use crate::model::event::Why;
 use crate::model::life::Network;
 use crate::model::options::Options;
-use crate::session::effect::Input;
+use crate::session::effect::{Answer as Asked, Input};
 use crate::wire::Decoder;
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
@@ -33,7 +39,7 @@ const TURN_INPUTS: usize = 2048;
 const CREDIT: usize = 256 << 10;
 /// Unsent bytes above which nothing is read any more: the broker must take our acknowledgements first.
 const STOP_READING: usize = 1 << 20;
-/// How long DNS and TCP may take together.
+/// How long the provider of credentials and all layers of a link may take together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// How long the last bytes of a link may take.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
@@ -48,9 +54,12 @@ const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// A link and the credentials for its CONNECT.
+type Opened = Result<(Link, Option<Box<Credentials>>), Why>;
+
 pub(super) enum Slot {
     None,
-    Opening(Task<Result<Link, LinkError>>),
+    Opening(Task<Opened>),
     Open(Box<Link>, Decoder),
     Closing(Task<()>),
 }
@@ -61,10 +70,15 @@ pub(crate) struct Driver {
     wake: Option<Wake>,
     pub(super) engine: Option<Engine>,
     options: Arc<Options>,
+    /// One for all links: it remembers TLS sessions to resume.
+    tls: Arc<Connector>,
     pub(super) clock: Clock,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) fanout: Fanout,
     pub(super) slot: Slot,
+    asker: Asker,
+    /// A question of the session that the provider has not answered yet.
+    asking: Option<Task<Asked>>,
     pub(super) inputs: Vec<TurnInput>,
     pub(super) out: Outputs,
     busy: bool,
@@ -79,6 +93,7 @@ pub(crate) struct Driver {
     pub(super) network: watch::Receiver<Option<Network>>,
     known_network: Option<Network>,
     pub(super) reading: Arc<Mutex<ReadingSlot>>,
+    pub(super) glance: Option<GlanceWriter>,
 }
 
 impl Driver {
@@ -93,6 +108,10 @@ impl Driver {
     ) -> Self {
         Self {
             engine: Some(engine),
+            glance: GlanceWriter::new(&options),
+            tls: Arc::new(Connector::new(&options.tls)),
+            asker: Asker::new(options.credentials.clone()),
+            asking: None,
             options,
             clock,
             commands,
@@ -131,10 +150,11 @@ impl Driver {
     async fn wait(&mut self) -> bool {
         // Gives the runtime a look at the sockets: a loop that is always ready would never learn of acknowledgements.
         tokio::task::yield_now().await;
+        let glance_due = self.glance_due();
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
-        let mut deadline =
-            engine.timeout(now).map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
+        let due = [engine.timeout(now), glance_due].into_iter().flatten().min();
+        let mut deadline = due.map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
         let goodbyes = [self.closing.as_ref().map(|(at, _)| at), self.pausing.as_ref().map(|(at, ..)| at)];
         for at in goodbyes.into_iter().flatten() {
             let left = at.saturating_duration_since(Instant::now());
@@ -163,6 +183,7 @@ impl Driver {
             }
         });
         let (inputs, slot, commands, fanout) = (&mut self.inputs, &mut self.slot, &mut self.commands, &self.fanout);
+        let asking = &mut self.asking;
         let mut buffer = Vec::new();
         let mut became_idle = false;
         let more = std::mem::take(&mut self.more);
@@ -186,24 +207,23 @@ impl Driver {
                     if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
                         ready = true;
                         inputs.push(TurnInput::Session(match result {
-                            Ok(link) => {
+                            Ok((link, credentials)) => {
                                 let mut decoder = Decoder::new(engine.protocol(), fanout.max_packet);
                                 if engine.session().skips_too_large() {
                                     decoder.skip_too_large();
                                 }
                                 *slot = Slot::Open(Box::new(link), decoder);
-                                Input::LinkUp
+                                Input::LinkUp(credentials)
                             }
-                            Err(error) => {
+                            Err(why) => {
                                 *slot = Slot::None;
-                                Input::LinkDown(match error.refuses_credentials() {
-                                    true => Why::Refused(error.to_string()),
-                                    false => Why::Unreachable(error.to_string()),
-                                })
+                                Input::LinkDown(why)
                             }
                         }));
                     }
                 }
+                // A broker that is not proven yet is not read from.
+                Slot::Open(..) if engine.session().holds_connack() => {}
                 Slot::Open(link, _) => {
                     // What was read is decoded first: a broker faster than our turns is held back by TCP, not by memory.
                     let reading = link.unsent() < STOP_READING && !more;
@@ -217,6 +237,12 @@ impl Driver {
                         inputs.push(TurnInput::Session(Input::LinkDown(Why::Asked)));
                     }
                 }
+            }
+            if let Some(task) = asking
+                && let Poll::Ready(answer) = task.as_mut().poll(cx)
+            {
+                (*asking, ready) = (None, true);
+                inputs.push(TurnInput::Session(Input::Answered(answer)));
             }
             if sleep.as_mut().poll(cx).is_ready() {
                 ready = true;
@@ -251,6 +277,9 @@ impl Driver {
     fn gather(&mut self) {
         let Some(engine) = &mut self.engine else { return };
         let Slot::Open(link, decoder) = &mut self.slot else { return };
+        if engine.session().holds_connack() {
+            return;
+        }
         if link.take_heard() {
             engine.heard(self.clock.now());
         }
@@ -266,6 +295,7 @@ impl Driver {
                     if let Some(error) = link.failure() {
                         let why = match error {
                             LinkError::Eof => Why::Closed,
+                            LinkError::Tls(failure) => Why::Tls(failure.clone()),
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
@@ -316,6 +346,7 @@ impl Driver {
             maintained
         });
         self.answer();
+        self.glance(now);
         if let Err(error) = maintained
             && leaves_doubt(&error)
         {

@@ -1,5 +1,6 @@
 //! The handle: cheap to clone, safe to drop at any moment. Only this room knows all others.
 
+mod aging;
 mod check;
 mod clock;
 mod command;
@@ -8,6 +9,7 @@ mod copied;
 mod driver;
 mod failed;
 mod fanout;
+mod glance;
 mod life;
 mod mailbox;
 mod mend;
@@ -299,6 +301,16 @@ impl Homing {
         self.ask(Error::Closed, |answer| Command::Connect { answer }).await
     }
 
+    /// The provider of credentials ([`CredentialsProvider`](crate::CredentialsProvider)) has others than it gave last: a wait
+    /// for the next attempt is cut short (attempts keep a second between them), and on a link that stands they are put in use
+    /// as if the last ones were about to expire, at most every 5 s. Does nothing with static credentials.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Paused`].
+    pub async fn credentials_changed(&self) -> Result<(), Error> {
+        self.ask(Error::Closed, |answer| Command::CredentialsChanged { answer }).await
+    }
+
     /// Wanted: not connected. The session stays at the broker as long as its session expiry says.
     ///
     /// # Errors
@@ -366,7 +378,7 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
         }
     };
     let hot = *engine.session().hot();
-    let stored = (hot.turn > 0).then_some((hot.clock_ms, hot.wall_ms));
+    let stored = (hot.turn > 0).then_some(&hot);
     let longest_ms = i64::try_from(options.retention.as_millis() / 2).unwrap_or(i64::MAX);
     let clock = Clock::new(stored, longest_ms);
     let store = StoreId(engine.session().row().store_id);

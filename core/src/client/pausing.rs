@@ -35,6 +35,7 @@ impl Driver {
         self.stop_listening();
         self.fanout.paused(true);
         self.park_reading(true).await;
+        self.glance_farewell();
         let Some(engine) = self.engine.take() else { return false };
         let (mut resting, done) = engine.rest(self.clock.now(), wanted);
         let done = done.map_err(|error| {

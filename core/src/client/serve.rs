@@ -111,6 +111,10 @@ impl Engine {
                 self.step(Input::Connect, now)?;
                 out.replies.push(Reply::Done(answer));
             }
+            Command::CredentialsChanged { answer } => {
+                self.step(Input::CredentialsChanged, now)?;
+                out.replies.push(Reply::Done(answer));
+            }
             Command::Disconnect { with_will, answer } => {
                 self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will }, now)?;
@@ -142,6 +146,7 @@ impl Engine {
             | Command::RemoveConsumer { answer, .. }
             | Command::Done { answer, .. }
             | Command::Connect { answer }
+            | Command::CredentialsChanged { answer }
             | Command::Disconnect { answer, .. } => Reply::Done(answer),
             Command::Sync { answer, .. } => Reply::Synced(answer, SyncReport::default()),
             Command::Pause { answer, .. } => Reply::Done(answer),

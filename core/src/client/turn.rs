@@ -4,17 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
 use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
+use crate::model::broker_url::BrokerUrl;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
-use crate::session::effect::{Effects, Input, Load, Loaded, Now};
+use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
 use crate::session::{Restored, Session};
 use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
@@ -43,6 +45,7 @@ pub(crate) struct Outputs {
     pub(crate) settled: Vec<(u64, Fate)>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) open: bool,
+    pub(crate) ask: Option<Question>,
     pub(crate) close: bool,
     /// See `Effects::abort`.
     pub(crate) abort: bool,
@@ -67,6 +70,7 @@ pub(crate) struct Engine {
     pub(super) inbox: InboxWatch,
     pub(super) intake: Intake,
     pub(super) connection: &'static str,
+    pub(super) aging: Aging,
     retention_at: i64,
     report_at: i64,
     pub(super) commits: u64,
@@ -96,12 +100,20 @@ impl Engine {
     fn open_once(options: Arc<Options>, wall_ms: i64, seed: u64) -> Result<Self, OpenError> {
         let store = Store::open(&store_options(&options, wall_ms))?;
         super::check::limits(&options, &store.hot())?;
-        Self::with_store(options, store, seed)
+        if options.broker.is_none() {
+            let stored = store.session().broker.and_then(|text| BrokerUrl::parse(&text).ok());
+            super::check::tls(&options, stored.as_ref())?;
+        }
+        let warning = super::check::warnings(&options, wall_ms);
+        let mut engine = Self::with_store(options, store, seed)?;
+        engine.fx.events.extend(warning);
+        Ok(engine)
     }
 
     pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        let aging = Aging::new(&store.hot());
         let mut fx = Effects::default();
         if let Some(why) = store.restored() {
             let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
@@ -119,6 +131,7 @@ impl Engine {
             inbox,
             intake: Intake::default(),
             connection: "",
+            aging,
             retention_at: 0,
             report_at: 0,
             commits: 0,
@@ -251,6 +264,7 @@ impl Engine {
         out.events.append(&mut self.fx.events);
         out.settled.append(&mut self.fx.settled);
         out.open |= std::mem::take(&mut self.fx.open);
+        out.ask = self.fx.ask.take().or(out.ask.take());
         out.close |= std::mem::take(&mut self.fx.close);
         out.abort |= std::mem::take(&mut self.fx.abort);
         Ok(())
@@ -258,7 +272,7 @@ impl Engine {
 
     fn abandon(&mut self, out: &mut Outputs) {
         self.fx = Effects::default();
-        (out.open, out.close) = (false, false);
+        (out.open, out.close, out.ask) = (false, false, None);
         out.sends.clear();
         out.events.clear();
         out.settled.clear();
@@ -293,6 +307,7 @@ impl Engine {
         let hot = self.session.hot_mut();
         hot.clock_ms = now.store_ms;
         hot.wall_ms = now.wall_ms;
+        (hot.boot, hot.boot_ms) = (self.aging.boot(), now.mono_ms);
         if self.store.commit(self.session.hot())? {
             self.commits += 1;
             let stored = self.store.hot();
@@ -323,13 +338,14 @@ impl Engine {
         if !self.intake.is_short() {
             self.index()?;
         }
-        self.watch_inbox(now)?;
+        let ages = self.ages(now);
+        self.watch_inbox(now, ages)?;
         // What a reader keeps in the log, no deletion makes room for.
         let wanted = (self.session.wants_room() || self.intake.is_refusing()) && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
-        let longest_ms = i64::try_from(self.options.retention.as_millis()).unwrap_or(i64::MAX);
+        let longest_ms = i64::try_from(self.options.retention.as_millis()).ok().filter(|_| ages).unwrap_or(i64::MAX);
         let over = wanted.then_some(Removed { messages: RETENTION_ROWS as u64, bytes: 0 });
         let rows = self.intake.retention_rows(RETENTION_ROWS);
         let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;

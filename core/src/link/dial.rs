@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::tls::{Connector, HANDSHAKE_LIMIT};
 use super::websocket::upgrade;
 use super::{Link, LinkError, Stream, proxy, system_proxy, tcp};
 use crate::model::broker_url::{BrokerUrl, Scheme};
@@ -12,21 +13,23 @@ use crate::model::proxy::{Proxy, ProxyUrl};
 ///
 /// # Errors
 /// What went wrong, at which layer.
-pub async fn dial(broker: &BrokerUrl, options: &Options, limit: Duration) -> Result<Link, LinkError> {
+pub async fn dial(broker: &BrokerUrl, options: &Options, tls: &Connector, limit: Duration) -> Result<Link, LinkError> {
     let mut layer = "";
-    let within = tokio::time::timeout(limit, layers(broker, options, limit, &mut layer)).await;
+    let within = tokio::time::timeout(limit, layers(broker, options, tls, limit, &mut layer)).await;
     within.unwrap_or_else(|_| Err(LinkError::Other(format!("{broker}: no answer within {limit:?} from {layer}"))))
 }
 
 async fn layers(
     broker: &BrokerUrl,
     options: &Options,
+    tls: &Connector,
     limit: Duration,
     layer: &mut &'static str,
 ) -> Result<Link, LinkError> {
-    let stream = carrier(broker, options, limit, layer).await?;
-    if broker.scheme().is_tls() {
-        return Err(LinkError::Other("TLS is not built".to_owned()));
+    let mut stream = carrier(broker, options, limit, layer).await?;
+    if broker.is_tls() {
+        *layer = "the TLS server";
+        stream = Box::new(tls.connect(stream, broker.host(), HANDSHAKE_LIMIT).await?);
     }
     if !broker.scheme().is_websocket() {
         return Ok(Link::new(stream));

@@ -5,6 +5,9 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::LinkError;
+use crate::model::tls::TlsFailure;
+
 /// The longest head that is taken, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 100;
@@ -21,6 +24,9 @@ pub enum AnswerError {
     /// More than the limit.
     #[error("the answer's head is longer than 16 KiB or has more than 100 headers")]
     TooLong,
+    /// TLS below it: a client certificate that TLS 1.3 refuses shows only here.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
     /// The stream failed, in the system's words.
     #[error("{0}")]
     Stream(String),
@@ -28,9 +34,10 @@ pub enum AnswerError {
 
 impl From<io::Error> for AnswerError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Closed,
-            _ => Self::Stream(error.to_string()),
+        match LinkError::from(error) {
+            LinkError::Eof => Self::Closed,
+            LinkError::Tls(failure) => Self::Tls(failure),
+            error => Self::Stream(error.to_string()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod tests_frames;
 mod tests_proxy;
 #[cfg(test)]
 mod tests_websocket;
+pub mod tls;
 pub mod websocket;
 
 use std::future::Future;
@@ -23,11 +24,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
+use http::AnswerError;
 use proxy::ProxyError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use websocket::WebSocketError;
 
 use crate::model::proxy::ProxyUrl;
+use crate::model::tls::TlsFailure;
 
 /// At most so much is read before the packets in it are taken out.
 const READ_CHUNK: usize = 64 << 10;
@@ -58,7 +61,10 @@ pub enum LinkError {
     },
     /// The WebSocket upgrade.
     #[error(transparent)]
-    WebSocket(#[from] WebSocketError),
+    WebSocket(WebSocketError),
+    /// TLS could not be had, or the server ended it.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
@@ -75,8 +81,20 @@ impl LinkError {
     }
 }
 
+impl From<WebSocketError> for LinkError {
+    fn from(error: WebSocketError) -> Self {
+        match error {
+            WebSocketError::Answer(AnswerError::Tls(failure)) => Self::Tls(failure),
+            error => Self::WebSocket(error),
+        }
+    }
+}
+
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>()) {
+            return Self::Tls(failure.clone());
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Eof,
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {

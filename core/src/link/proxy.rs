@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use data_encoding::BASE64;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
@@ -91,7 +92,7 @@ async fn tunnel(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -> Res
     };
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if let Some((user, password)) = proxy.credentials() {
-        let basic = BASE64.encode(format!("{user}:{password}").as_bytes());
+        let basic = BASE64_STANDARD.encode(format!("{user}:{password}"));
         request.extend(["Proxy-Authorization: Basic ", &basic, "\r\n"]);
     }
     request.push_str("\r\n");

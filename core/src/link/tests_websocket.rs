@@ -12,6 +12,7 @@ use tungstenite::{Message, accept_hdr};
 use super::dial::dial;
 use super::http::AnswerError;
 use super::tests::run;
+use super::tls::Connector;
 use super::websocket::WebSocketError;
 use super::{Link, LinkError};
 use crate::model::broker_url::BrokerUrl;
@@ -44,7 +45,8 @@ fn header<'a>(request: &'a str, name: &str) -> &'a str {
 async fn link(url: &str, headers: Vec<HttpHeader>) -> Result<Link, LinkError> {
     let mut options = Options::new("unused");
     options.websocket_headers = headers;
-    dial(&BrokerUrl::parse(url).unwrap(), &options, Duration::from_secs(20)).await
+    let tls = Connector::new(&options.tls);
+    dial(&BrokerUrl::parse(url).unwrap(), &options, &tls, Duration::from_secs(20)).await
 }
 
 /// How a server that answers with this text fails; `ACCEPT` stands for the right key.
@@ -163,7 +165,9 @@ fn an_endless_head_and_a_silent_server_are_given_up() {
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = BrokerUrl::parse(&format!("ws://{}", listener.local_addr().unwrap())).unwrap();
-        let error = dial(&url, &Options::new("unused"), Duration::from_millis(200)).await.err().unwrap();
+        let options = Options::new("unused");
+        let tls = Connector::new(&options.tls);
+        let error = dial(&url, &options, &tls, Duration::from_millis(200)).await.err().unwrap();
         assert!(error.to_string().contains("no answer within 200ms from the WebSocket server"), "{error}");
     });
 }

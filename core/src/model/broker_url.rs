@@ -4,7 +4,7 @@ use std::fmt;
 
 use fluent_uri::Uri;
 
-use super::options::Credentials;
+use super::credentials::Credentials;
 
 /// Why a broker URL was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,6 +168,11 @@ impl BrokerUrl {
     /// How the broker is spoken to.
     pub const fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// Whether the link is encrypted.
+    pub const fn is_tls(&self) -> bool {
+        self.scheme.is_tls()
     }
 
     /// The host's name or address, without brackets; empty for a Unix socket.

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::consumer::{Lag, Skipped};
-use super::message::{MessageId, QoS, StoreId};
+use super::consumer::Skipped;
+use super::credentials::{CredentialsError, CredentialsEvent};
+use super::message::{MessageId, QoS};
 use super::reason::ReasonCode;
+pub use super::status::{ConsumerStatus, OutboxDepth, Status, SubscriptionStatus};
+use super::tls::TlsFailure;
 use super::topic::TopicFilter;
 
 /// What became of a message (P9). Asked by id, also after a restart.
@@ -64,6 +67,8 @@ pub enum Why {
     Unreachable(String),
     /// Our credentials were refused before MQTT began, by a proxy or by the WebSocket server; which, and its words.
     Refused(String),
+    /// TLS could not be had, or the server ended it; the failure says what to do.
+    Tls(TlsFailure),
     /// The link was cut by the other side or the network.
     Cut(String),
     /// The broker closed the link in order, without a word.
@@ -88,6 +93,8 @@ pub enum Why {
     NoNetwork,
     /// The platform says that the network has changed while an attempt was under way.
     NetworkChanged,
+    /// There were no credentials, or an authentication exchange failed.
+    Credentials(CredentialsError),
 }
 
 impl std::fmt::Display for Why {
@@ -95,6 +102,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
             Self::Refused(text) => write!(f, "credentials refused: {text}"),
+            Self::Tls(failure) => write!(f, "TLS: {failure}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),
@@ -107,6 +115,7 @@ impl std::fmt::Display for Why {
             Self::NoBroker => f.write_str("no broker is known; name one"),
             Self::NoNetwork => f.write_str("no network"),
             Self::NetworkChanged => f.write_str("the network has changed"),
+            Self::Credentials(error) => write!(f, "credentials: {error}"),
         }
     }
 }
@@ -247,6 +256,8 @@ pub enum Event {
         /// Why.
         reason: ReasonCode,
     },
+    /// Credentials were refreshed, refused, or could not be had.
+    Credentials(CredentialsEvent),
     /// Something that the app's developer should know, in words; never payloads or credentials.
     Warning {
         /// A stable word for it.
@@ -317,86 +328,4 @@ pub enum Storage {
     Full,
     /// The same, because a reader holds the write-ahead log at its bound.
     Reader,
-}
-
-/// Depth of the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OutboxDepth {
-    /// Not yet sent.
-    pub waiting: u64,
-    /// Sent and unfinished.
-    pub in_flight: u64,
-    /// Bytes of both.
-    pub bytes: u64,
-    /// Set aside; neither waiting nor in flight.
-    pub parked: u64,
-}
-
-/// A consumer at a glance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConsumerStatus {
-    /// Its name.
-    pub name: String,
-    /// What it wants; empty: everything.
-    pub filters: Vec<TopicFilter>,
-    /// Everything up to here is done.
-    pub cursor: u64,
-    /// Messages after the cursor.
-    pub behind: u64,
-    /// How far it may fall behind.
-    pub lag: Lag,
-    /// All that it was moved over so far.
-    pub skipped: Option<Skipped>,
-}
-
-/// A subscription at a glance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SubscriptionStatus {
-    /// Which topics.
-    pub filter: TopicFilter,
-    /// Asked for.
-    pub qos: QoS,
-    /// Granted in the session we know of, as the broker last said (it may be asked again behind a CONNECT without an answer);
-    /// None: not (yet).
-    pub granted: Option<QoS>,
-}
-
-/// Store and session at a glance; exact at the moment of the read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// The store's id.
-    pub store_id: StoreId,
-    /// The client identifier.
-    pub client_id: String,
-    /// The broker's address, without credentials.
-    pub broker: Option<String>,
-    /// `connecting`, `connected`, `waiting` or `disconnected` as the driver last wrote it; `not_driven` without a driver.
-    pub connection: String,
-    /// The schema's version.
-    pub schema_version: u32,
-    /// Whether the broker still had the session at the last connect; None: never connected.
-    pub session_present: Option<bool>,
-    /// The last CONNACK that accepted: Unix milliseconds.
-    pub last_connect_ms: Option<i64>,
-    /// The outbox.
-    pub outbox: OutboxDepth,
-    /// Messages in the inbox, done ones that retention still keeps included.
-    pub inbox_messages: u64,
-    /// Their bytes.
-    pub inbox_bytes: u64,
-    /// All consumers, by name.
-    pub consumers: Vec<ConsumerStatus>,
-    /// All subscriptions, by filter.
-    pub subscriptions: Vec<SubscriptionStatus>,
-    /// Number of recorded gaps.
-    pub gaps: u64,
-    /// Whether there is room for more, as the driver last wrote it.
-    pub storage: Storage,
-    /// The store is a copy that was put back, and its outbox waits for the app's word.
-    pub held: bool,
-    /// Counters as the driver last wrote them, and when (Unix milliseconds).
-    pub metrics: Option<(Metrics, i64)>,
 }

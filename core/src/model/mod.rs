@@ -3,8 +3,10 @@
 
 pub mod broker_url;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
 pub mod http_header;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
@@ -14,6 +16,8 @@ pub mod options;
 pub mod proxy;
 pub mod reason;
 pub mod rows;
+pub(crate) mod status;
+pub mod tls;
 pub mod topic;
 pub mod transport;
 pub mod writes;

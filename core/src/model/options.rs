@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
+use super::credentials::CredentialsSource;
 use super::error::Error;
+use super::glance::Glance;
 use super::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
 use super::proxy::Proxy;
+use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
 use super::transport::Transport;
 
@@ -48,29 +51,6 @@ pub enum ForeignSession {
     Discard,
     /// Take it over, with the messages that the broker still holds for it.
     Adopt,
-}
-
-/// User name and password for the broker. Never stored, never printed, overwritten in memory when dropped by the caller's choice of type only.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Credentials {
-    /// The user name.
-    pub user: String,
-    /// The password; MQTT 3.1.1 and 5 both take any bytes.
-    pub password: Option<Vec<u8>>,
-}
-
-impl Credentials {
-    /// A user name and, mostly, a password.
-    pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
-        Self { user: user.into(), password }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(redacted)")
-    }
 }
 
 /// The message that the broker publishes when this client is gone without a DISCONNECT [3.1.2.5].
@@ -172,7 +152,8 @@ impl fmt::Debug for DeviceToken {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock`, on Unix the
+    /// socket `-wake`, and `-glance` if asked for.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
@@ -184,8 +165,11 @@ pub struct Options {
     pub websocket_headers: Vec<HttpHeader>,
     /// Makes the byte stream in place of TCP and of a proxy; default: none.
     pub transport: Option<Arc<dyn Transport>>,
-    /// Sent with every CONNECT.
-    pub credentials: Option<Credentials>,
+    /// Trust, certificate, pins and so on, for `mqtts://` and `wss://`; default: the platform's trust.
+    pub tls: TlsOptions,
+    /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
+    /// makes them.
+    pub credentials: Option<CredentialsSource>,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
@@ -237,6 +221,8 @@ pub struct Options {
     /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
     /// has none yet takes it.
     pub device_token: Option<DeviceToken>,
+    /// A file with last values for widgets; default: none.
+    pub glance: Option<Glance>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -252,6 +238,7 @@ impl Options {
             websocket_headers: Vec::new(),
             transport: None,
             client_id: None,
+            tls: TlsOptions::default(),
             credentials: None,
             version: Version::default(),
             keep_alive: Duration::from_secs(60),
@@ -277,6 +264,7 @@ impl Options {
             #[cfg(feature = "encryption")]
             key: None,
             device_token: None,
+            glance: None,
             connect: true,
         }
     }

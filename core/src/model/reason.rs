@@ -85,6 +85,18 @@ impl ReasonCode {
         self.code() >= 0x80
     }
 
+    /// Whether it says that the broker does not want this client, or not with these credentials.
+    pub(crate) const fn refuses_credentials(self) -> bool {
+        matches!(
+            self,
+            Self::ClientIdentifierNotValid
+                | Self::BadUserNameOrPassword
+                | Self::NotAuthorized
+                | Self::Banned
+                | Self::BadAuthenticationMethod
+        )
+    }
+
     /// The MQTT 5 reason of a 3.1.1 CONNACK return code [MQTT 3.1.1, 3.2.2.3].
     pub const fn from_v4_connack(code: u8) -> Self {
         match code {

@@ -119,6 +119,8 @@ pub struct Connection {
     begun_at: Option<i64>,
     /// The broker refused us: no hint makes us come sooner.
     refused: bool,
+    /// The link that ends was good until its credentials were: others may be.
+    pub renewable: bool,
     /// A check found the link dead: the next one comes at once.
     found_dead: bool,
 }
@@ -170,6 +172,7 @@ impl Connection {
             offline: false,
             begun_at: None,
             refused: false,
+            renewable: false,
             found_dead: false,
         }
     }
@@ -278,6 +281,13 @@ impl Connection {
         self.phase = Phase::Handshake { deadline: now + CONNACK_LIMIT_MS };
         self.last_out = now;
         self.last_in = now;
+    }
+
+    /// The broker, or the provider, has another step to make before its CONNACK counts.
+    pub fn handshake_goes_on(&mut self, deadline: i64) {
+        if let Phase::Handshake { .. } = self.phase {
+            self.phase = Phase::Handshake { deadline };
+        }
     }
 
     /// The session is up.

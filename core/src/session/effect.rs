@@ -1,5 +1,6 @@
 //! What goes into the session and what comes out: plain data, no sockets, no clock, no SQLite.
 
+use crate::model::credentials::{AuthData, Challenge, Credentials, CredentialsError, WhyAsked};
 use crate::model::event::{Event, Fate, Why};
 use crate::model::message::Subscription;
 use crate::model::rows::OutboxRow;
@@ -70,8 +71,12 @@ pub enum Input {
         /// MQTT 5: let the broker publish the will all the same.
         with_will: bool,
     },
-    /// A link that was asked for is there; CONNECT may be sent.
-    LinkUp,
+    /// A link that was asked for is there; CONNECT may be sent, with these credentials unless there are others already.
+    LinkUp(Option<Box<Credentials>>),
+    /// The provider has answered.
+    Answered(Answer),
+    /// The app says that the provider has others than it gave last.
+    CredentialsChanged,
     /// The link is gone, or could not be made.
     LinkDown(Why),
     /// A packet came.
@@ -172,6 +177,28 @@ pub enum Loaded {
     },
 }
 
+/// What the provider of credentials is asked; the next question, or the link's end, makes the answer unwanted.
+#[derive(Debug)]
+pub enum Question {
+    /// Others for a link that is up.
+    Fresh(WhyAsked),
+    /// The next step of an exchange.
+    Step(Challenge),
+    /// Whether the broker has proven itself.
+    Proof(Challenge),
+}
+
+/// The answer to a `Question`.
+#[derive(Debug)]
+pub enum Answer {
+    /// Others.
+    Fresh(Result<Box<Credentials>, CredentialsError>),
+    /// What to say in the exchange.
+    Step(Result<Option<AuthData>, CredentialsError>),
+    /// It has, or has not.
+    Proof(Result<(), CredentialsError>),
+}
+
 /// What a turn shall do, collected while inputs are handled.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -193,4 +220,6 @@ pub struct Effects {
     pub abort: bool,
     /// Make a link.
     pub open: bool,
+    /// After the commit: ask the provider of credentials.
+    pub ask: Option<Question>,
 }

@@ -27,6 +27,7 @@ impl Session {
             self.link_ends(&why, fx);
             self.conn.closing(why);
             self.held.clear();
+            self.auth.link_ended();
             self.out.disconnected();
             self.inb.disconnected();
             self.subs.disconnected();
@@ -59,6 +60,7 @@ impl Session {
             return;
         }
         self.held.clear();
+        self.auth.link_ended();
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
@@ -69,9 +71,13 @@ impl Session {
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Refused(_), .. });
+        let other_end =
+            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Refused(_) | Why::Tls(_), .. });
         if !too_large && other_end {
             self.too_large = 0;
+        }
+        if let State::Waiting { why, retry_in_ms } = &state {
+            self.judged(why, *retry_in_ms, now, fx);
         }
         let dancing = matches!(state, State::Waiting { retry_in_ms: 0, .. });
         if !dancing {

@@ -6,6 +6,7 @@ use super::Session;
 use super::connection::{Phase, Purpose};
 use super::effect::{Effects, Now};
 use super::outbound::LinkLimits;
+use crate::model::credentials::Credentials;
 use crate::model::event::{Event, Gap, GapCause, State, Why};
 use crate::model::message::QoS;
 use crate::model::options::{ForeignSession, Version};
@@ -61,10 +62,15 @@ impl Session {
         out.ask_expired(&mut cx);
     }
 
-    pub(super) fn link_up(&mut self, now: Now, fx: &mut Effects) {
+    pub(super) fn link_up(&mut self, credentials: Option<Box<Credentials>>, now: Now, fx: &mut Effects) {
         if self.conn.phase != Phase::Opening {
             return;
         }
+        let protocol = self.wanted_protocol();
+        let credentials = match self.present(credentials, protocol, now) {
+            Ok(credentials) => credentials,
+            Err(error) => return self.close(Why::Credentials(error), fx),
+        };
         self.doubt = self.row.unanswered;
         self.inb.arm(self.row.unproven);
         let unanswered = self.row.established || self.row.unanswered;
@@ -76,7 +82,7 @@ impl Session {
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
         let receive_maximum = if self.was_full { 8 } else { self.options.receive_maximum };
         fx.sends.push(Packet::Connect(Box::new(Connect {
-            protocol: self.wanted_protocol(),
+            protocol,
             client_id: self.row.client_id.clone(),
             clean_start: self.conn.purpose == Purpose::EndForeign || !self.persistent(),
             keep_alive: u16::try_from(seconds(self.options.keep_alive)).unwrap_or(u16::MAX),
@@ -86,7 +92,7 @@ impl Session {
             },
             receive_maximum,
             maximum_packet_size: Some(self.options.max_packet),
-            credentials: self.options.credentials.clone(),
+            credentials,
             will: self.options.will.clone().filter(|_| self.conn.purpose == Purpose::Session),
         })));
         self.conn.handshake(now.mono_ms);
@@ -97,6 +103,7 @@ impl Session {
         if ack.reason.is_failure() {
             return self.refused(&ack, asked, now, fx);
         }
+        let Some(ack) = self.prove(ack, now, fx) else { return };
         let clean = self.conn.purpose == Purpose::EndForeign || !self.persistent();
         if ack.session_present && clean {
             let text = "session present although a clean start was asked for [3.2.2-4]".to_owned();
@@ -159,7 +166,7 @@ impl Session {
     }
 
     /// DISCONNECT and come again at once for the next step.
-    fn leave(&mut self, next: Purpose, fx: &mut Effects) {
+    pub(super) fn leave(&mut self, next: Purpose, fx: &mut Effects) {
         fx.sends.push(Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
         self.conn.dance_on(next);
         self.close(Why::Asked, fx);
@@ -210,6 +217,7 @@ impl Session {
         self.conn.established(protocol, keep_alive, receive_maximum, now.mono_ms);
         fx.events.push(Event::State(State::Online { session_present: ack.session_present }));
         self.tell_held(fx);
+        self.credentials_accepted(now, fx);
 
         let window = usize::from(self.options.inflight.min(announced.receive_maximum.unwrap_or(u16::MAX)));
         let limits = LinkLimits {

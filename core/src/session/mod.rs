@@ -1,6 +1,7 @@
 //! The MQTT session, sans-IO: inputs and `now` in, effects out. No sockets, no clock, no SQLite.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+mod authenticating;
 pub mod backoff;
 mod completions;
 pub mod connection;
@@ -22,6 +23,7 @@ mod waking;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use authenticating::Authentication;
 use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
 use inbound::Inbound;
@@ -66,6 +68,7 @@ pub struct Session {
     row: SessionRow,
     hot: Hot,
     conn: Connection,
+    auth: Authentication,
     out: Outbound,
     inb: Inbound,
     subs: Subscriptions,
@@ -96,6 +99,7 @@ impl Session {
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
         Self {
             conn: Connection::new(options.connect, backoff),
+            auth: Authentication::default(),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
@@ -200,7 +204,7 @@ impl Session {
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
         // Once it has passed, whoever asked has been told.
         let drained = self.drain_at().filter(|at| *at > now.mono_ms);
-        [conn, expiry, at_once, drained].into_iter().flatten().min()
+        [conn, expiry, at_once, drained, self.credentials_at()].into_iter().flatten().min()
     }
 
     /// Handles one input.
@@ -242,7 +246,9 @@ impl Session {
             Input::Network { online, changed } => self.network(online, changed, now, fx),
             Input::Woke => self.woke(now, fx),
             Input::Disconnect { with_will } => self.disconnect(with_will, fx),
-            Input::LinkUp => self.link_up(now, fx),
+            Input::LinkUp(credentials) => self.link_up(credentials, now, fx),
+            Input::Answered(answer) => self.answered(answer, now, fx),
+            Input::CredentialsChanged => self.credentials_changed(now, fx),
             Input::LinkDown(why) => self.link_down(why, now, fx),
             Input::Packet(packet) => self.packet(packet, now, fx),
             Input::Broken(error) => self.broken(error, fx),
@@ -255,6 +261,7 @@ impl Session {
             self.ping(fx);
         }
         self.look_for_the_end(now, fx);
+        self.change_links(now, fx);
         if self.conn.is_checking() {
             self.hold(sent, now, fx);
         }
@@ -282,6 +289,7 @@ impl Session {
         }
         if let Some(attempt) = self.conn.begin(now.mono_ms) {
             self.metrics.link_attempts += 1;
+            self.ask_for_link(now);
             fx.open = true;
             if self.conn.purpose == Purpose::Session {
                 fx.events.push(Event::State(State::Connecting { attempt }));
@@ -296,6 +304,7 @@ impl Session {
             self.close(Why::ConnackTimeout, fx);
         }
         self.check_link(now, fx);
+        self.look_at_credentials(now, fx);
         match self.conn.beat(now.mono_ms) {
             Beat::Quiet => {}
             Beat::Ping => self.ping(fx),

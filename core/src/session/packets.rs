@@ -32,13 +32,10 @@ impl Session {
         let up = match self.conn.phase {
             Phase::Up(up) => up,
             Phase::Handshake { .. } => {
+                let Some(packet) = self.behind_connack(packet) else { return };
                 match packet {
                     Packet::ConnAck(ack) => self.connack(*ack, now, fx),
-                    Packet::Auth(_) => self.violation(
-                        ReasonCode::ProtocolError,
-                        "AUTH without an authentication method [4.12.0-6]".to_owned(),
-                        fx,
-                    ),
+                    Packet::Auth(auth) => self.auth_packet(auth, now, fx),
                     _ => self.violation(
                         ReasonCode::ProtocolError,
                         "first packet is not a CONNACK [3.2.0-1]".to_owned(),
@@ -132,9 +129,7 @@ impl Session {
                 }
             }
             Packet::Disconnect(disconnect) => self.disconnected_by_broker(&disconnect, now, fx),
-            Packet::Auth(_) => {
-                return Err(Violation(ReasonCode::ProtocolError, "AUTH without an authentication method [4.12.0-6]"));
-            }
+            Packet::Auth(auth) => self.auth_packet(auth, now, fx),
             Packet::ConnAck(_) => return Err(Violation(ReasonCode::ProtocolError, "a second CONNACK [3.2.0-2]")),
             Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::PingReq => {
                 return Err(Violation(ReasonCode::ProtocolError, "a packet that only clients send [2.1.2]"));
@@ -204,6 +199,7 @@ impl Session {
 
     fn disconnected_by_broker(&mut self, disconnect: &Disconnect, now: Now, fx: &mut Effects) {
         self.blamed(disconnect.reason, now, fx);
+        self.may_renew(now);
         if disconnect.reason == ReasonCode::SessionTakenOver {
             self.conn.taken_over();
         }

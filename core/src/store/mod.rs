@@ -47,6 +47,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+pub use boot::this_boot;
 pub use checkup::{Checkup, Finding, Sizes, repair};
 pub use cipher::Unlock;
 #[cfg(feature = "internals")]

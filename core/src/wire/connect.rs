@@ -12,8 +12,9 @@ use super::fields::{Fields, fits, put_binary, put_varint};
 use super::packet::{Connect, Protocol};
 use super::v4::refused;
 use super::{WireError, props};
+use crate::model::credentials::{AuthData, Credentials, EnhancedAuth};
 use crate::model::message::{Properties, Publish, QoS};
-use crate::model::options::{Credentials, Will};
+use crate::model::options::Will;
 use crate::model::reason::ReasonCode;
 
 const CLEAN: u8 = 0x02;
@@ -53,6 +54,14 @@ pub(super) fn read(frame: &Bytes) -> Result<Connect, WireError> {
     let user = if flags & USER == 0 { None } else { Some(fields.text()?.to_owned()) };
     let password = if flags & PASSWORD == 0 { None } else { Some(fields.binary()?.to_vec()) };
     fields.end()?;
+    let data = theirs.as_ref().and_then(|theirs| theirs.authentication_data.as_deref()).map(AuthData::new);
+    let method = theirs.as_ref().and_then(|theirs| theirs.authentication_method.clone());
+    let enhanced = method.map(|method| EnhancedAuth { method, data });
+    let credentials = (user.is_some() || password.is_some() || enhanced.is_some()).then(|| {
+        let mut credentials = Credentials::new(user.unwrap_or_default(), password);
+        credentials.enhanced = enhanced;
+        credentials
+    });
     Ok(Connect {
         protocol,
         client_id,
@@ -61,8 +70,7 @@ pub(super) fn read(frame: &Bytes) -> Result<Connect, WireError> {
         session_expiry: theirs.as_ref().and_then(|theirs| theirs.session_expiry_interval).unwrap_or(0),
         receive_maximum: theirs.as_ref().and_then(|theirs| theirs.receive_maximum).unwrap_or(u16::MAX),
         maximum_packet_size: theirs.and_then(|theirs| theirs.max_packet_size),
-        credentials: (user.is_some() || password.is_some())
-            .then(|| Credentials::new(user.unwrap_or_default(), password)),
+        credentials,
         will,
     })
 }
@@ -110,7 +118,7 @@ pub(super) fn write(connect: &Connect, out: &mut BytesMut) -> Result<(), WireErr
         flags |= if will.message.retain { WILL_RETAIN } else { 0 };
         put_will(will, connect.protocol, &mut payload)?;
     }
-    if let Some(credentials) = &connect.credentials {
+    if let Some(credentials) = connect.credentials.as_ref().filter(|credentials| credentials.has_user()) {
         flags |= USER;
         fits("user name", credentials.user.as_bytes())?;
         put_binary(&mut payload, credentials.user.as_bytes());
@@ -128,6 +136,14 @@ pub(super) fn write(connect: &Connect, out: &mut BytesMut) -> Result<(), WireErr
             theirs.session_expiry_interval = Some(connect.session_expiry);
             theirs.receive_maximum = (connect.receive_maximum != u16::MAX).then_some(connect.receive_maximum);
             theirs.max_packet_size = connect.maximum_packet_size;
+            if let Some(EnhancedAuth { method, data }) =
+                connect.credentials.as_ref().and_then(|own| own.enhanced.as_ref())
+            {
+                fits("authentication method", method.as_bytes())?;
+                fits("authentication data", data.as_ref().map(AuthData::as_bytes).unwrap_or_default())?;
+                theirs.authentication_method = Some(method.clone());
+                theirs.authentication_data = data.as_ref().map(|data| Bytes::copy_from_slice(data.as_bytes()));
+            }
             theirs.write(&mut properties).map_err(refused)?;
             5
         }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::model::credentials::{AuthData, Credentials};
 use crate::model::message::{Properties, QoS, Subscription};
-use crate::model::options::{Credentials, Will};
+use crate::model::options::Will;
 use crate::model::reason::ReasonCode;
 use crate::model::topic::TopicName;
 
@@ -68,7 +69,7 @@ pub struct Connect {
     pub receive_maximum: u16,
     /// MQTT 5; None is left out.
     pub maximum_packet_size: Option<u32>,
-    /// User name and password.
+    /// User name and password, and (MQTT 5) authentication method and data. When they expire is not on the wire.
     pub credentials: Option<Credentials>,
     /// The will.
     pub will: Option<Will>,
@@ -127,6 +128,8 @@ pub struct ConnAckProperties {
     pub server_reference: Option<String>,
     /// Enhanced authentication.
     pub authentication_method: Option<String>,
+    /// Never without a method.
+    pub authentication_data: Option<AuthData>,
 }
 
 /// PUBLISH [3.3].
@@ -223,11 +226,13 @@ impl Disconnect {
     }
 }
 
-/// AUTH [3.15]; its data is not read yet, for no method is spoken.
+/// AUTH [3.15]. What it says for people is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
     /// Success, continue or re-authenticate.
     pub reason: ReasonCode,
     /// The method, if named.
     pub method: Option<String>,
+    /// The method's data; never without a method.
+    pub data: Option<AuthData>,
 }

@@ -12,6 +12,7 @@ pub(super) const CORRELATION_DATA: u8 = 0x09;
 pub(super) const SUBSCRIPTION_ID: u8 = 0x0b;
 pub(super) const SESSION_EXPIRY: u8 = 0x11;
 pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
+pub(super) const AUTHENTICATION_DATA: u8 = 0x16;
 pub(super) const WILL_DELAY: u8 = 0x18;
 pub(super) const SERVER_REFERENCE: u8 = 0x1c;
 pub(super) const REASON_STRING: u8 = 0x1f;
@@ -78,7 +79,12 @@ pub(super) fn check(section: &Section<'_>, rules: &Rules) -> Result<Seen, WireEr
         seen |= bit;
         Ok(())
     })?;
-    Ok(Seen(seen))
+    let seen = Seen(seen);
+    if seen.has(AUTHENTICATION_DATA) && !seen.has(AUTHENTICATION_METHOD) {
+        let packet = rules.packet;
+        return Err(WireError::protocol(format!("authentication data without a method in {packet} [3.1.2.11.10]")));
+    }
+    Ok(seen)
 }
 
 /// The content of a property that a section holds at most once.

@@ -4,8 +4,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::packet::{Ack, Connect, Disconnect, Packet, Protocol, PublishPacket, SubAck, Subscribe, Unsubscribe};
 use super::{Decoder, encode, encoded_len};
+use crate::model::credentials::{AuthData, Credentials};
 use crate::model::message::{Publish, QoS, Subscription};
-use crate::model::options::{Credentials, Will};
+use crate::model::options::Will;
 use crate::model::reason::ReasonCode;
 use crate::model::topic::{TopicFilter, TopicName};
 
@@ -138,7 +139,7 @@ fn what_cannot_be_written_leaves_the_output_as_it_was() {
         (Packet::Connect(Box::new(with_user)), Protocol::V5),
         (Packet::Connect(Box::new(with_will)), Protocol::V4),
         (Packet::SubAck(SubAck { pid: 0, reasons: vec![ReasonCode::Success] }), Protocol::V5),
-        (Packet::Auth(super::packet::Auth { reason: ReasonCode::Success, method: None }), Protocol::V4),
+        (Packet::Auth(super::packet::Auth { reason: ReasonCode::Success, method: None, data: None }), Protocol::V4),
     ];
     for (packet, protocol) in packets {
         let mut out = BytesMut::from("before");
@@ -201,4 +202,9 @@ fn debug_shows_no_payload_and_no_credentials_p12() {
     ours.will = Some(Will::new(Publish::new(TopicName::new("w").unwrap(), "secret-will")));
     let publish = message("t", QoS::AtMostOnce, 0, "secret-payload");
     assert!(!format!("{:?}{:?}", Packet::Connect(Box::new(ours)), Packet::Publish(publish)).contains("secret"));
+    let data = Some(AuthData::new("secret-data"));
+    let auth = super::packet::Auth { reason: ReasonCode::Success, method: Some("M".to_owned()), data: data.clone() };
+    let mut connack = super::packet::ConnAckProperties::default();
+    (connack.authentication_method, connack.authentication_data) = (Some("M".to_owned()), data);
+    assert!(!format!("{auth:?}{connack:?}").contains("secret"));
 }

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::Decoder;
 use super::packet::{Ack, Auth, Disconnect, Packet, Protocol, SubAck};
 use super::tests::read;
+use crate::model::credentials::AuthData;
 use crate::model::reason::ReasonCode::{self, MalformedPacket, PacketTooLarge, ProtocolError, TopicAliasInvalid};
 
 const BOTH: [Protocol; 2] = [Protocol::V4, Protocol::V5];
@@ -297,10 +298,42 @@ fn mqtt_3_15_auth() {
     let method = Some("M".to_owned());
     assert_eq!(
         read(b"\xf0\x06\x18\x04\x15\x00\x01M", Protocol::V5),
-        Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, method })
+        Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, method, data: None })
     );
-    assert_eq!(read(&[0xf0, 0], Protocol::V5), Packet::Auth(Auth { reason: ReasonCode::Success, method: None }));
+    assert_eq!(
+        read(&[0xf0, 0], Protocol::V5),
+        Packet::Auth(Auth { reason: ReasonCode::Success, method: None, data: None })
+    );
     refused(&[0xf0, 1, 0x80], V5, ProtocolError);
+}
+
+#[test]
+fn mqtt_3_15_auth_with_data() {
+    let Packet::Auth(auth) = read(b"\xf0\x0b\x18\x09\x15\x00\x01M\x16\x00\x02\xff\x00", Protocol::V5) else {
+        panic!("no AUTH")
+    };
+    assert_eq!(auth.data.as_ref().map(|data| data.as_bytes()), Some(&b"\xff\x00"[..]));
+    // Data twice, data alone, data that runs past its section, a reason for other packets, 3.1.1.
+    refused(b"\xf0\x0c\x18\x0a\x15\x00\x01M\x16\x00\x00\x16\x00\x00", V5, ProtocolError);
+    refused(b"\xf0\x05\x18\x03\x16\x00\x00", V5, ProtocolError);
+    refused(b"\xf0\x09\x18\x07\x15\x00\x01M\x16\xff\xff", V5, MalformedPacket);
+    refused(b"\xf0\x06\x87\x04\x15\x00\x01M", V5, ProtocolError);
+    refused(b"\xf0\x06\x18\x04\x15\x00\x01M", V4, MalformedPacket);
+    // CONNACK: data without a method.
+    refused(b"\x20\x07\x00\x00\x04\x16\x00\x01x", V5, ProtocolError);
+}
+
+#[test]
+fn the_longest_authentication_data_comes_back_and_longer_is_not_written() {
+    let auth = |length: usize| {
+        let data = Some(AuthData::new(vec![7; length]));
+        Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, method: Some("M".to_owned()), data })
+    };
+    let bytes = super::tests::bytes_of(&auth(65_535), Protocol::V5);
+    assert_eq!(read(&bytes, Protocol::V5), auth(65_535));
+    let mut out = bytes::BytesMut::from("before");
+    super::encode(&auth(65_536), Protocol::V5, &mut out).unwrap_err();
+    assert_eq!(out, "before");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::fields::{Fields, fits, put_binary, put_varint, topic_name, varint_len
 use super::packet::{Auth, ConnAck, ConnAckProperties, Disconnect, Packet, Protocol, SubAck, Subscribe, Unsubscribe};
 use super::props;
 use super::v4::{connack_flags, granted, one_filter, put_suback, refused, some_pid};
+use crate::model::credentials::AuthData;
 use crate::model::message::{Properties, QoS, RetainHandling, Subscription};
 use crate::model::reason::ReasonCode;
 
@@ -78,6 +79,7 @@ fn connack(frame: &Bytes, fields: &mut Fields<'_>) -> Result<ConnAck, WireError>
         server_keep_alive: theirs.server_keep_alive,
         server_reference: theirs.server_reference,
         authentication_method: theirs.authentication_method,
+        authentication_data: theirs.authentication_data.map(AuthData::new),
     });
     Ok(ConnAck { session_present, reason, properties })
 }
@@ -131,19 +133,24 @@ fn disconnect(frame: &Bytes, fields: &mut Fields<'_>) -> Result<Disconnect, Wire
 
 fn auth(fields: &mut Fields<'_>) -> Result<Auth, WireError> {
     if fields.0.is_empty() {
-        return Ok(Auth { reason: ReasonCode::Success, method: None });
+        return Ok(Auth { reason: ReasonCode::Success, method: None, data: None });
     }
     let reason = ReasonCode::from(fields.u8()?);
     if !matches!(reason, ReasonCode::Success | ReasonCode::ContinueAuthentication | ReasonCode::ReAuthenticate) {
         return Err(WireError::protocol(format!("AUTH with {reason} [MQTT-3.15.2-1]")));
     }
     if fields.0.is_empty() {
-        return Ok(Auth { reason, method: None });
+        return Ok(Auth { reason, method: None, data: None });
     }
     let section = fields.section()?;
     props::check(&section, &props::AUTH)?;
     let method = props::find(&section, props::AUTHENTICATION_METHOD)?;
-    Ok(Auth { reason, method: method.map(|mut method| method.text().map(str::to_owned)).transpose()? })
+    let data = props::find(&section, props::AUTHENTICATION_DATA)?;
+    Ok(Auth {
+        reason,
+        method: method.map(|mut method| method.text().map(str::to_owned)).transpose()?,
+        data: data.map(|mut data| data.binary().map(AuthData::new)).transpose()?,
+    })
 }
 
 /// The properties of a PUBLISH from a section that was checked; None if they say nothing.
@@ -198,6 +205,8 @@ fn put_connack_props(ours: &ConnAckProperties, body: &mut BytesMut) -> Result<()
     for text in texts.into_iter().flatten() {
         fits("a CONNACK property", text.as_bytes())?;
     }
+    let data = ours.authentication_data.as_ref().map(AuthData::as_bytes);
+    fits("authentication data", data.unwrap_or_default())?;
     let theirs = v5::ConnAckProperties {
         session_expiry_interval: ours.session_expiry,
         receive_max: ours.receive_maximum,
@@ -215,7 +224,7 @@ fn put_connack_props(ours: &ConnAckProperties, body: &mut BytesMut) -> Result<()
         response_information: None,
         server_reference: ours.server_reference.clone(),
         authentication_method: ours.authentication_method.clone(),
-        authentication_data: None,
+        authentication_data: data.map(Bytes::copy_from_slice),
     };
     theirs.write(body).map_err(refused)
 }
@@ -275,6 +284,11 @@ fn put_auth(auth: &Auth, out: &mut BytesMut) -> Result<(), WireError> {
         fits("authentication method", method.as_bytes())?;
         section.put_u8(props::AUTHENTICATION_METHOD);
         put_binary(&mut section, method.as_bytes());
+    }
+    if let Some(data) = &auth.data {
+        fits("authentication data", data.as_bytes())?;
+        section.put_u8(props::AUTHENTICATION_DATA);
+        put_binary(&mut section, data.as_bytes());
     }
     put_reason_and_section(0xf0, auth.reason, &section, out)
 }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use homing::internals::message::Properties;
 use homing::wire::packet::*;
-use homing::{Credentials, Publish, QoS, ReasonCode, RetainHandling, Subscription, TopicFilter, TopicName, Will};
+use homing::{
+    AuthData, Credentials, Publish, QoS, ReasonCode, RetainHandling, Subscription, TopicFilter, TopicName, Will,
+};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -114,11 +116,16 @@ prop_compose! {
     }
 }
 
+fn auth_data() -> impl Strategy<Value = AuthData> {
+    vec(any::<u8>(), 0..50).prop_map(AuthData::new)
+}
+
 prop_compose! {
     fn connect(protocol: Protocol)(
         client_id in text(), clean_start: bool, keep_alive: u16, session_expiry: u32, receive_maximum in 1..=u16::MAX,
         maximum_packet_size in of(1..=u32::MAX),
         credentials in of((text(), of(vec(any::<u8>(), 0..50)))), will in of(will(protocol)),
+        enhanced in of((text(), of(auth_data()))),
     ) -> Packet {
         let five = protocol == Protocol::V5;
         Packet::Connect(Box::new(Connect {
@@ -126,7 +133,14 @@ prop_compose! {
             session_expiry: if five { session_expiry } else { 0 },
             receive_maximum: if five { receive_maximum } else { u16::MAX },
             maximum_packet_size: maximum_packet_size.filter(|_| five),
-            credentials: credentials.map(|(user, password)| Credentials::new(user, password)),
+            credentials: match (credentials, enhanced.filter(|_| five)) {
+                (None, None) => None,
+                (None, Some((method, data))) => Some(Credentials::enhanced(method, data)),
+                (Some((user, password)), None) => Some(Credentials::new(user, password)),
+                (Some((user, password)), Some((method, data))) => {
+                    Some(Credentials::new(user, password).with_enhanced(method, data))
+                }
+            },
         }))
     }
 }
@@ -138,12 +152,14 @@ prop_compose! {
         topic_alias_maximum: Option<u16>,
         (reason_string, server_reference, authentication_method) in (of(text()), of(text()), of(text())),
         (wildcard_available, subscription_ids_available, shared_available) in any::<(Option<bool>, Option<bool>, Option<bool>)>(),
-        server_keep_alive: Option<u16>,
+        server_keep_alive: Option<u16>, authentication_data in of(auth_data()),
     ) -> ConnAckProperties {
         ConnAckProperties {
             session_expiry, receive_maximum, maximum_qos, retain_available, maximum_packet_size, assigned_client_id,
             topic_alias_maximum, reason_string, wildcard_available, subscription_ids_available, shared_available,
-            server_keep_alive, server_reference, authentication_method,
+            server_keep_alive, server_reference,
+            authentication_data: authentication_data.filter(|_| authentication_method.is_some()),
+            authentication_method,
         }
     }
 }
@@ -214,8 +230,8 @@ fn ending(protocol: Protocol, reasons: Reasons) -> BoxedStrategy<Packet> {
         },
     );
     // A method may be missing only together with everything else [3.15.2.1].
-    let auth = (prop::sample::select(&[0x00, 0x18, 0x19u8][..]), text())
-        .prop_map(|(code, method)| Packet::Auth(Auth { reason: code.into(), method: Some(method) }));
+    let auth = (prop::sample::select(&[0x00, 0x18, 0x19u8][..]), text(), of(auth_data()))
+        .prop_map(|(code, method, data)| Packet::Auth(Auth { reason: code.into(), method: Some(method), data }));
     prop_oneof![disconnect, auth].boxed()
 }
 

@@ -13,6 +13,7 @@ use crate::values::{duration, limit, pair, qos, rate};
 
 pub(crate) use bench::{BenchCommand, BenchOpen, BenchPublish, BenchReceive};
 pub(crate) use outbox::{OutboxArgs, OutboxCommand};
+pub(crate) use tls::TlsArgs;
 
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
@@ -34,7 +35,7 @@ pub(crate) struct Common {
     /// The file that holds the session [default: one a client id, in the user's data folder]
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
-    /// mqtt://[user:password@]host[:port], ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
+    /// mqtt://[user:password@]host[:port], mqtts:// (TLS), ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
     /// [default: the one the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
@@ -77,6 +78,8 @@ pub(crate) struct Common {
     /// What to do at the inbox's limit [default: pause]
     #[arg(long, global = true, value_name = "POLICY", env = "HOMING_INBOX_FULL", hide_env_values = true)]
     pub(crate) inbox_full: Option<InboxFullArg>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// TOML file with these flags as keys, `user`, `password`, and a table `websocket-headers`
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -377,3 +380,4 @@ mod bench;
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod tls;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl};
+use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
@@ -38,6 +38,10 @@ impl Common {
                 }
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Array(pins) if key == "tls-pin" => {
+                    let pins = pins.iter().map(|pin| pin.as_str()).collect::<Option<Vec<_>>>();
+                    pins.ok_or_else(|| wrong("must be a list of texts"))?.join(",")
+                }
                 _ => return Err(wrong("must be text or a whole number")),
             };
             match key.as_str() {
@@ -55,6 +59,10 @@ impl Common {
                 "outbox-limit" => fill(&mut self.outbox_limit, limit(&text)),
                 "inbox-limit" => fill(&mut self.inbox_limit, limit(&text)),
                 "inbox-full" => fill(&mut self.inbox_full, ValueEnum::from_str(&text, false)),
+                "tls-ca" => fill(&mut self.tls.ca, Ok(PathBuf::from(text))),
+                "tls-cert" => fill(&mut self.tls.cert, Ok(PathBuf::from(text))),
+                "tls-key" => fill(&mut self.tls.key, Ok(PathBuf::from(text))),
+                "tls-pin" => pins(&mut self.tls.pins, &text),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
                 _ => Err("is not a key; keys are the common flags without --, user, password, and the table \
@@ -93,14 +101,15 @@ impl Common {
         let mut options = Options::new(self.store_path()?);
         if let Some(broker) = &self.broker {
             let url = BrokerUrl::parse(broker).map_err(|error| Failure::usage(format_args!("--broker: {error}")))?;
-            options.credentials = url.credentials().cloned();
+            options.credentials = url.credentials().cloned().map(Into::into);
             options.broker = Some(url);
         }
         if options.credentials.is_none() {
-            options.credentials = self.credentials.clone();
+            options.credentials = self.credentials.clone().map(Into::into);
         }
         set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
         options.websocket_headers = self.websocket_headers.clone();
+        options.tls = self.tls.options().map_err(Failure::usage)?;
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
         set(&mut options.keep_alive, self.keep_alive);
@@ -140,6 +149,15 @@ fn set<T>(option: &mut T, given: Option<T>) {
 fn fill<T>(flag: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
     let value = value?;
     flag.get_or_insert(value);
+    Ok(())
+}
+
+/// All of the flag, or all of the file.
+fn pins(flag: &mut Vec<SpkiPin>, text: &str) -> Result<(), String> {
+    let pins = text.split(',').map(SpkiPin::parse).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    if flag.is_empty() {
+        *flag = pins;
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What follows a commit: packets to the link, answers to callers, the end of the client.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
@@ -8,6 +10,7 @@ use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::error::Error;
+use crate::model::event::Why;
 use crate::wire::encode;
 
 impl Driver {
@@ -44,19 +47,41 @@ impl Driver {
                 ended @ (Slot::None | Slot::Closing(_)) => ended,
             };
         }
+        if let Some(question) = self.out.ask.take() {
+            let broker = self.broker().ok();
+            self.asking = Some(self.asker.answer(question, broker));
+        } else if !self.engine.as_ref().is_some_and(|engine| engine.session().is_asking()) {
+            // The link that it was asked for is gone.
+            self.asking = None;
+        }
         if std::mem::take(&mut self.out.open) {
-            let options = std::sync::Arc::clone(&self.options);
-            let stored = self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
+            let options = Arc::clone(&self.options);
+            let tls = Arc::clone(&self.tls);
+            let (broker, asker) = (self.broker(), self.asker.clone());
+            let why = self.engine.as_ref().and_then(|engine| engine.session().needs_credentials());
             self.slot = Slot::Opening(Box::pin(async move {
-                let broker = match (&options.broker, stored) {
-                    (Some(broker), _) => broker.clone(),
-                    (None, Some(text)) => {
-                        BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))?
-                    }
-                    (None, None) => return Err(LinkError::Other("no broker is known".to_owned())),
+                let broker = broker.map_err(not_opened)?;
+                let until = Instant::now() + CONNECT_LIMIT;
+                // Before the link: a broker that waits for its CONNECT would cut it while the provider thinks.
+                let credentials = match why {
+                    Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
+                    None => None,
                 };
-                dial(&broker, &options, CONNECT_LIMIT).await
+                let left = until.saturating_duration_since(Instant::now());
+                Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
+        }
+    }
+
+    /// The broker to connect to: the app's, or the one that the store knows.
+    fn broker(&self) -> Result<BrokerUrl, LinkError> {
+        let stored = || self.engine.as_ref().and_then(|engine| engine.session().row().broker.clone());
+        match &self.options.broker {
+            Some(broker) => Ok(broker.clone()),
+            None => {
+                let text = stored().ok_or_else(|| LinkError::Other("no broker is known".to_owned()))?;
+                BrokerUrl::parse(&text).map_err(|error| LinkError::Other(error.to_string()))
+            }
         }
     }
 
@@ -97,6 +122,7 @@ impl Driver {
     pub(super) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
+        self.glance_farewell();
         let result = match self.engine.take() {
             Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
             None => Ok(()),
@@ -105,5 +131,15 @@ impl Driver {
         if let Some((_, answer)) = self.closing.take() {
             drop(answer.send(result));
         }
+    }
+}
+
+/// Why a link could not be made. The one place where an error of a layer below MQTT becomes a reason of the session: one that
+/// refuses credentials (a WebSocket's 401 or 403) is a `Why::Broker` with such a reason code.
+fn not_opened(error: LinkError) -> Why {
+    match error {
+        LinkError::Tls(failure) => Why::Tls(failure),
+        error if error.refuses_credentials() => Why::Refused(error.to_string()),
+        error => Why::Unreachable(error.to_string()),
     }
 }

@@ -69,7 +69,7 @@ impl App {
     pub(super) fn online(&mut self, change: impl FnOnce(&mut ConnAckProperties)) -> Vec<Packet> {
         let mut properties = ConnAckProperties::default();
         change(&mut properties);
-        self.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp)]);
+        self.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp(None))]);
         let session_present = self.engine.as_ref().unwrap().session().row().established;
         let ack = ConnAck { session_present, reason: ReasonCode::Success, properties };
         self.turn(vec![TurnInput::Session(Input::Packet(Packet::ConnAck(Box::new(ack))))])

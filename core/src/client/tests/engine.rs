@@ -33,7 +33,7 @@ impl Bench {
         let mut bench = Self { folder, engine };
         let ack =
             ConnAck { session_present: false, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
-        let up = [Input::Tick, Input::LinkUp, Input::Packet(Packet::ConnAck(Box::new(ack)))];
+        let up = [Input::Tick, Input::LinkUp(None), Input::Packet(Packet::ConnAck(Box::new(ack)))];
         bench.turn(up.into_iter().map(TurnInput::Session).collect());
         bench
     }
@@ -121,7 +121,7 @@ fn waits_are_answered_by_the_rows_after_a_commit_that_failed_and_yet_happened() 
     let Packet::Publish(second) = &sends[1] else { panic!("{sends:?}") };
     let ack = ConnAck { session_present: true, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
     let up = [Packet::ConnAck(Box::new(ack)), Packet::PubAck(Ack::ok(second.pid))];
-    bench.turn(vec![TurnInput::Session(Input::LinkUp)]);
+    bench.turn(vec![TurnInput::Session(Input::LinkUp(None))]);
     bench.turn(up.into_iter().map(packet).collect());
     assert_eq!(all.try_recv().unwrap(), Ok(true));
 }

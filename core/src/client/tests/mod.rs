@@ -1,7 +1,9 @@
 //! Tests of the turn, with real rows.
+mod aging;
 mod app;
 mod driver;
 mod engine;
+mod glance;
 mod held;
 mod inbox;
 mod life;

@@ -61,7 +61,7 @@ fn a_message_of_a_lost_session_is_too_late_to_cancel_and_not_superseded() {
     let id = app.publish(message().supersede("light"));
     app.offline();
     let ack = ConnAck { session_present: false, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
-    app.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp)]);
+    app.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp(None))]);
     // Killed in the turn after the loss: it waits again, above the cursor.
     app.engine.as_mut().unwrap().session.begin_turn(0);
     let now = Now { mono_ms: app.now_ms, wall_ms: app.now_ms, store_ms: app.now_ms };

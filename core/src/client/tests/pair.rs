@@ -154,7 +154,7 @@ impl World {
             self.broker.window = self.rng.usize(1..=30);
             self.broker.retain = !self.parks || self.draining || self.rng.bool();
             self.link = true;
-            self.pending.push_back(TurnInput::Session(Input::LinkUp));
+            self.pending.push_back(TurnInput::Session(Input::LinkUp(None)));
         }
     }
 

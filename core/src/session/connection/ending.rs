@@ -1,8 +1,7 @@
 //! How a link ends, and how long is waited before the next.
 
-use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LIVES};
+use super::{Connection, Phase, Purpose, REFUSED_WAIT_MS, SHORT_LIFE_MS, SHORT_LIVES, STABLE_MS};
 use crate::model::event::{State, Why};
-use crate::model::reason::ReasonCode;
 
 impl Connection {
     /// Close was asked for, and this is why.
@@ -25,6 +24,7 @@ impl Connection {
         let was = std::mem::replace(&mut self.phase, Phase::Down);
         let mut probable_take_over = false;
         let found_dead = std::mem::take(&mut self.found_dead);
+        let renewable = std::mem::take(&mut self.renewable);
         self.refused = false;
         if let Phase::Up(up) = was {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
@@ -50,21 +50,31 @@ impl Connection {
                 self.backoff.stable();
                 (self.soonest(now) - now).unsigned_abs()
             }
-            Why::Refused(_)
-            | Why::Broker(
-                ReasonCode::ClientIdentifierNotValid
-                | ReasonCode::BadUserNameOrPassword
-                | ReasonCode::NotAuthorized
-                | ReasonCode::Banned
-                | ReasonCode::BadAuthenticationMethod,
-            ) => {
-                self.refused = true;
-                REFUSED_WAIT_MS
-            }
+            Why::Broker(reason) if reason.refuses_credentials() && !renewable => self.refuse(),
+            Why::Credentials(error) if error.is_lasting() => self.refuse(),
+            Why::Refused(_) => self.refuse(),
             _ => self.backoff.next_delay_ms(rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));
         (State::Waiting { retry_in_ms: wait, why }, probable_take_over)
+    }
+
+    fn refuse(&mut self) -> u64 {
+        self.refused = true;
+        REFUSED_WAIT_MS
+    }
+
+    /// There are other credentials: whatever is waited for, the next attempt comes as soon as attempts may.
+    pub fn sooner(&mut self, now: i64) {
+        if let Some(at) = self.retry_at {
+            self.refused = false;
+            self.retry_at = Some(at.min(self.soonest(now)));
+        }
+    }
+
+    /// Whether the link has lived for long.
+    pub fn is_stable(&self, now: i64) -> bool {
+        self.up().is_some_and(|up| now - up.since >= STABLE_MS)
     }
 
     /// The broker says that another client has the session now (0x8E).

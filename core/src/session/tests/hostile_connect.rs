@@ -1,8 +1,9 @@
 //! Hostile broker: CONNACKs of all kinds, and none.
 
 use super::rig::{Rig, words};
+use crate::model::credentials::Credentials;
 use crate::model::event::{Event, State, Why};
-use crate::model::options::{Credentials, Version};
+use crate::model::options::Version;
 use crate::model::reason::ReasonCode;
 use crate::session::effect::Input;
 use crate::wire::packet::{Ack, Auth, ConnAck, ConnAckProperties, Disconnect, Packet, Protocol};
@@ -22,7 +23,7 @@ fn the_first_packet_is_not_a_connack_3_2_0_1() {
 fn auth_during_connect_without_a_method_4_12_0_6() {
     let mut rig = Rig::new(|_| {});
     rig.link_up();
-    rig.packet(Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, method: None }));
+    rig.packet(Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, method: None, data: None }));
     rig.closed();
     assert!(matches!(rig.last_state(), Some(State::Waiting { why: Why::Protocol(ReasonCode::ProtocolError, _), .. })));
 }
@@ -158,7 +159,8 @@ fn five_short_lives_are_a_probable_take_over() {
 
 #[test]
 fn another_server_is_named_in_an_event_and_gets_no_credentials() {
-    let mut rig = Rig::new(|options| options.credentials = Some(Credentials::new("me", Some(b"secret".to_vec()))));
+    let mut rig =
+        Rig::new(|options| options.credentials = Some(Credentials::new("me", Some(b"secret".to_vec())).into()));
     rig.link_up();
     let properties =
         ConnAckProperties { server_reference: Some("evil.example".to_owned()), ..ConnAckProperties::default() };
@@ -172,7 +174,8 @@ fn another_server_is_named_in_an_event_and_gets_no_credentials() {
 
 #[test]
 fn p12_nothing_that_can_be_printed_holds_a_payload_or_a_password() {
-    let mut rig = Rig::new(|options| options.credentials = Some(Credentials::new("me", Some(b"secret".to_vec()))));
+    let mut rig =
+        Rig::new(|options| options.credentials = Some(Credentials::new("me", Some(b"secret".to_vec())).into()));
     let connect = rig.link_up();
     assert!(!format!("{connect:?} {:?}", rig.options).contains("secret"));
     let publish = super::rig::message(1, 1, b"hidden");

@@ -107,7 +107,7 @@ fn pubrel_never_repeated_after_a_cut_does_not_block_the_identifier_of_others() {
 fn what_only_clients_send_a_second_connack_and_auth_close_with_0x82() {
     let connack =
         ConnAck { session_present: false, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
-    let auth = Auth { reason: ReasonCode::ReAuthenticate, method: Some("x".to_owned()) };
+    let auth = Auth { reason: ReasonCode::ReAuthenticate, method: Some("x".to_owned()), data: None };
     for packet in [Packet::PingReq, Packet::ConnAck(Box::new(connack)), Packet::Auth(auth)] {
         let mut rig = online(Version::V5);
         rig.packet(packet);

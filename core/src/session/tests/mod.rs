@@ -1,5 +1,7 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
+mod authenticating;
 mod connection;
+mod credentials;
 mod gaps;
 mod hostile_acks;
 mod hostile_connect;

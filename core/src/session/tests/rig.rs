@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::broker_url::BrokerUrl;
+use crate::model::credentials::{Credentials, CredentialsSource};
 use crate::model::event::{Event, Fate, Gap, State, Why};
 use crate::model::message::{IfUnsupported, QoS, Subscription};
 use crate::model::options::Options;
@@ -11,7 +12,7 @@ use crate::model::reason::ReasonCode;
 use crate::model::rows::join_id;
 use crate::model::rows::{Hot, InFlightRow, OpenGap, OutboxRow, ReceivedQos2, SessionRow, SubscriptionRow};
 use crate::model::topic::{TopicFilter, TopicName};
-use crate::session::effect::{Effects, Input, Now};
+use crate::session::effect::{Effects, Input, Now, Question};
 use crate::session::{Restored, Session};
 use crate::wire::packet::{Ack, ConnAck, ConnAckProperties, Connect, Packet, PublishPacket, SubAck};
 
@@ -38,6 +39,7 @@ pub(super) struct Rig {
     pub(super) events: Vec<Event>,
     pub(super) fates: BTreeMap<u64, Fate>,
     pub(super) open: bool,
+    pub(super) asked: Vec<Question>,
     pub(super) close: bool,
     /// The most writes of one turn.
     pub(super) largest: usize,
@@ -90,6 +92,7 @@ impl Rig {
             events: Vec::new(),
             fates: BTreeMap::new(),
             open: false,
+            asked: Vec::new(),
             close: false,
             largest: 0,
         };
@@ -173,6 +176,7 @@ impl Rig {
             assert!(matches!(before, None | Some(Fate::Parked(_))), "message {id} ended twice");
         }
         self.open |= fx.open;
+        self.asked.extend(fx.ask);
         self.close |= fx.close;
     }
 
@@ -206,10 +210,19 @@ impl Rig {
 
     /// The link that was asked for comes up; the CONNECT it sends.
     pub(super) fn link_up(&mut self) -> Connect {
+        let credentials = match &self.options.credentials {
+            Some(CredentialsSource::Static(credentials)) => Some(credentials.clone()),
+            _ => None,
+        };
+        self.link_up_as(credentials)
+    }
+
+    /// The same, as somebody.
+    pub(super) fn link_up_as(&mut self, credentials: Option<Credentials>) -> Connect {
         assert!(std::mem::take(&mut self.open), "no link was asked for");
         self.close = false;
         self.sends.clear();
-        self.input(Input::LinkUp);
+        self.input(Input::LinkUp(credentials.map(Box::new)));
         match self.sent().remove(0) {
             Packet::Connect(connect) => *connect,
             other => panic!("{other:?} instead of a CONNECT"),

@@ -17,6 +17,10 @@ pub(super) fn words(packets: &[Packet]) -> Vec<String> {
         Packet::PubComp(ack) => format!("pubcomp {}{}", ack.pid, code(ack)),
         Packet::Disconnect(disconnect) => format!("disconnect {:02x}", disconnect.reason.code()),
         Packet::PingReq => "pingreq".to_owned(),
+        Packet::Auth(auth) => {
+            let data = auth.data.as_ref().map(|data| String::from_utf8_lossy(data.as_bytes()).into_owned());
+            format!("auth {:02x} {}", auth.reason.code(), data.unwrap_or_default())
+        }
         Packet::Connect(_) => "connect".to_owned(),
         Packet::Subscribe(subscribe) => format!("subscribe {}", subscribe.wish.filter),
         Packet::Unsubscribe(unsubscribe) => format!("unsubscribe {}", unsubscribe.filter),

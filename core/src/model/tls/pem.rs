@@ -1,0 +1,200 @@
+//! From PEM texts to certificates and keys, with errors that say which file and which block.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::{Error as PemError, PemObject, SectionKind};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error as RustlsError, InconsistentKeys};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use zeroize::Zeroize;
+
+use super::{CaCertificates, ClientIdentity};
+
+/// Why a certificate, key, pin or name was refused. Keys are never quoted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsInputError {
+    /// The file cannot be read.
+    #[error("{file} cannot be read: {detail}")]
+    Unreadable {
+        /// Which.
+        file: String,
+        /// The system's words.
+        detail: String,
+    },
+    /// It is not PEM from there on.
+    #[error("{file}: PEM block {block} does not parse: {problem}")]
+    Pem {
+        /// The file, or what the text was for.
+        file: String,
+        /// Counts from 1.
+        block: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no block of the kind in it.
+    #[error("{file} holds no {wanted}; is it the right file, and is it PEM, with -----BEGIN lines?")]
+    Missing {
+        /// The file, or what the text was for.
+        file: String,
+        /// What was looked for.
+        wanted: &'static str,
+    },
+    /// A certificate that does not parse.
+    #[error("{file}: the certificate in PEM block {block} is not valid: {problem}")]
+    Certificate {
+        /// The file, or what the text was for.
+        file: String,
+        /// Counts from 1.
+        block: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A key that does not parse, or of a kind that is not known.
+    #[error(
+        "{file}: the key in PEM block {block} is not one that can be used: RSA from 2048 bits, P-256, P-384 or Ed25519"
+    )]
+    Key {
+        /// The file, or what the text was for.
+        file: String,
+        /// Counts from 1.
+        block: usize,
+    },
+    /// The key is locked by a passphrase.
+    #[error("{file}: the key is encrypted; decrypt it first: openssl pkey -in {file} -out key.pem")]
+    EncryptedKey {
+        /// The file, or what the text was for.
+        file: String,
+    },
+    /// Key and certificate do not belong together.
+    #[error(
+        "{key} is not the key of the first certificate in {certificate}; the client's own certificate stands first"
+    )]
+    KeyMismatch {
+        /// Where the certificate is from.
+        certificate: String,
+        /// Where the key is from.
+        key: String,
+    },
+    /// A pin that is not a SHA-256.
+    #[error(
+        "a pin is the SHA-256 of a public key: 32 bytes, as 44 characters of base64 or 64 hex digits; this one is {problem}"
+    )]
+    Pin {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A host that no certificate can name.
+    #[error("{name:?} is neither a host name nor an address")]
+    ServerName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// The file's bytes, and its name for errors.
+pub(super) fn read(file: &Path) -> Result<(Vec<u8>, String), TlsInputError> {
+    let name = file.display().to_string();
+    match std::fs::read(file) {
+        Ok(text) => Ok((text, name)),
+        Err(error) => Err(TlsInputError::Unreadable { file: name, detail: error.to_string() }),
+    }
+}
+
+/// The blocks of a PEM text, numbered from 1. Kinds that nobody here wants are counted too.
+fn blocks(text: &[u8], file: &str) -> Result<Vec<(usize, SectionKind, Vec<u8>)>, TlsInputError> {
+    let mut blocks = Vec::new();
+    for (at, block) in <(SectionKind, Vec<u8>)>::pem_slice_iter(text).enumerate() {
+        let (kind, der) = block.map_err(|error| {
+            let problem = match error {
+                PemError::MissingSectionEnd { .. } => "its -----END line is missing".to_owned(),
+                PemError::IllegalSectionStart { .. } => "its -----BEGIN line is wrong".to_owned(),
+                PemError::Base64Decode(_) => "its base64 is wrong".to_owned(),
+                _ => "it is too large".to_owned(),
+            };
+            TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
+        })?;
+        blocks.push((at + 1, kind, der));
+    }
+    Ok(blocks)
+}
+
+fn certificates(text: &[u8], file: &str) -> Result<Vec<(usize, Certificate, CertificateDer<'static>)>, TlsInputError> {
+    let mut found = Vec::new();
+    for (block, kind, der) in blocks(text, file)? {
+        if kind == SectionKind::Certificate {
+            let parsed = Certificate::from_der(&der).map_err(|error| TlsInputError::Certificate {
+                file: file.to_owned(),
+                block,
+                problem: error.to_string(),
+            })?;
+            found.push((block, parsed, CertificateDer::from(der)));
+        }
+    }
+    if found.is_empty() {
+        return Err(TlsInputError::Missing { file: file.to_owned(), wanted: "certificate" });
+    }
+    Ok(found)
+}
+
+pub(super) fn authorities(text: &[u8], file: &str) -> Result<CaCertificates, TlsInputError> {
+    let mut roots = RootCertStore::empty();
+    for (block, _, der) in certificates(text, file)? {
+        roots.add(der).map_err(|error| TlsInputError::Certificate {
+            file: file.to_owned(),
+            block,
+            problem: error.to_string(),
+        })?;
+    }
+    Ok(CaCertificates(Arc::new(roots)))
+}
+
+pub(super) fn identity(
+    (text, file): (&[u8], &str),
+    (key_text, key_file): (&[u8], &str),
+) -> Result<ClientIdentity, TlsInputError> {
+    let certificates = certificates(text, file)?;
+    let not_after_s = certificates[0].1.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+    let chain = certificates.into_iter().map(|(_, _, der)| der).collect();
+    let (block, mut der) = private_key(key_text, key_file)?;
+    // By reference, so that the DER can be overwritten.
+    let key = any_supported_type(&der);
+    der.zeroize();
+    let key = key.map_err(|_| TlsInputError::Key { file: key_file.to_owned(), block })?;
+    let key = CertifiedKey::new(chain, key);
+    match key.keys_match() {
+        Ok(()) | Err(RustlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(RustlsError::InconsistentKeys(_)) => {
+            return Err(TlsInputError::KeyMismatch { certificate: file.to_owned(), key: key_file.to_owned() });
+        }
+        Err(error) => {
+            return Err(TlsInputError::Certificate { file: file.to_owned(), block: 1, problem: error.to_string() });
+        }
+    }
+    Ok(ClientIdentity { key: Arc::new(key), not_after_s })
+}
+
+/// The first private key, and the number of its block.
+fn private_key(text: &[u8], file: &str) -> Result<(usize, PrivateKeyDer<'static>), TlsInputError> {
+    let mut found = None;
+    for (block, kind, mut der) in blocks(text, file)? {
+        match PrivateKeyDer::from_pem(kind, std::mem::take(&mut der)) {
+            Some(key) if found.is_none() => found = Some((block, key)),
+            Some(mut further) => further.zeroize(),
+            None => {}
+        }
+    }
+    let locked = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
+    if locked(b"BEGIN ENCRYPTED PRIVATE KEY") || locked(b"Proc-Type: 4,ENCRYPTED") {
+        if let Some((_, mut key)) = found {
+            key.zeroize();
+        }
+        return Err(TlsInputError::EncryptedKey { file: file.to_owned() });
+    }
+    found.ok_or_else(|| TlsInputError::Missing { file: file.to_owned(), wanted: "private key" })
+}

@@ -1,0 +1,115 @@
+//! Input that does not fit: each has an error that says where.
+
+use rcgen::{CertificateParams, KeyPair};
+
+use super::*;
+use keys::{EC_CERTIFICATE, EC_SEC1, RSA_CERTIFICATE, RSA_PKCS1};
+
+mod keys;
+
+fn made() -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+fn authorities(text: &str) -> TlsInputError {
+    CaCertificates::from_pem(text.as_bytes()).unwrap_err()
+}
+
+fn identity(certificate: &str, key: &str) -> TlsInputError {
+    ClientIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err()
+}
+
+#[test]
+fn authorities_that_do_not_parse_are_named_by_their_block() {
+    let (good, key) = made();
+    assert_eq!(CaCertificates::from_pem(format!("{good}{good}").as_bytes()).unwrap().0.len(), 2);
+    for empty in ["", "no PEM at all", &key] {
+        assert!(matches!(authorities(empty), TlsInputError::Missing { wanted: "certificate", .. }), "{empty}");
+    }
+    let cut = &good[..good.len() / 2];
+    assert!(matches!(authorities(&format!("{good}{cut}")), TlsInputError::Pem { block: 2, .. }));
+    let spoilt = good.replacen("MII", "AII", 1);
+    assert_ne!(spoilt, good);
+    let error = authorities(&format!("{good}{good}{spoilt}"));
+    assert!(matches!(error, TlsInputError::Certificate { block: 3, .. }), "{error}");
+    let base64 = good.replacen("MII", "M!I", 1);
+    assert!(matches!(authorities(&base64), TlsInputError::Pem { block: 1, .. }));
+}
+
+#[test]
+fn a_file_is_named_in_every_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.pem");
+    let error = CaCertificates::from_pem_file(&missing).unwrap_err();
+    assert!(matches!(&error, TlsInputError::Unreadable { file, .. } if file.ends_with("missing.pem")), "{error}");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let error = ClientIdentity::from_pem_files(&empty, &empty).unwrap_err();
+    assert!(error.to_string().contains("empty.pem holds no certificate"), "{error}");
+}
+
+#[test]
+fn key_and_certificate_must_belong_together() {
+    let (certificate, key) = made();
+    let (other_certificate, other_key) = made();
+    let identity_ = ClientIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+    assert!(identity_.not_after_s() > 1_000_000_000);
+    let both = format!("{key}{certificate}");
+    ClientIdentity::from_pem(both.as_bytes(), both.as_bytes()).unwrap();
+    assert!(matches!(identity(&certificate, &other_key), TlsInputError::KeyMismatch { .. }));
+    // The client's own certificate must stand first.
+    let swapped = format!("{other_certificate}{certificate}");
+    assert!(matches!(identity(&swapped, &key), TlsInputError::KeyMismatch { .. }));
+    assert!(matches!(identity(&certificate, &certificate), TlsInputError::Missing { wanted: "private key", .. }));
+    let locked = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    assert!(matches!(identity(&certificate, &locked), TlsInputError::EncryptedKey { .. }));
+    let spoilt = key.replacen("MI", "AI", 1);
+    let error = identity(&certificate, &spoilt);
+    assert!(matches!(error, TlsInputError::Key { block: 1, .. }), "{error}");
+}
+
+#[test]
+fn keys_are_read_in_all_three_forms() {
+    for (certificate, key) in [(RSA_CERTIFICATE, RSA_PKCS1), (EC_CERTIFICATE, EC_SEC1)] {
+        ClientIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn pins_are_32_bytes_in_base64_or_hex() {
+    let hex = "00".repeat(31) + "ff";
+    let base64 = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAP8=";
+    let colons = format!("{}FF", "00:".repeat(31));
+    let mut expected = [0; 32];
+    expected[31] = 0xff;
+    for text in [&hex, base64, &format!("sha256/{base64}"), &format!("sha256//{base64}"), &colons] {
+        assert_eq!(SpkiPin::parse(text), Ok(SpkiPin(expected)), "{text}");
+    }
+    assert_eq!(SpkiPin(expected).to_string(), format!("sha256/{base64}"));
+    for wrong in ["", "AAAA", &hex[2..], &format!("{hex}00"), "sha1/AAAA", "ÄÖÜ", &"é".repeat(32)] {
+        assert!(matches!(SpkiPin::parse(wrong), Err(TlsInputError::Pin { .. })), "{wrong}");
+    }
+    assert!(SpkiPin::parse("AAAA").unwrap_err().to_string().contains("3 bytes long"));
+}
+
+#[test]
+fn names_are_hosts_or_addresses() {
+    for good in ["localhost", "broker.example", "127.0.0.1", "::1"] {
+        assert_eq!(ServerName::new(good).unwrap().to_string(), good);
+    }
+    for bad in ["", "a b", "-x", "a..b"] {
+        assert!(ServerName::new(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let (certificate, key) = made();
+    let options = TlsOptions {
+        identity: Some(ClientIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()),
+        ..TlsOptions::default()
+    };
+    assert!(format!("{options:?}").contains("ClientIdentity(redacted)"), "{options:?}");
+}
