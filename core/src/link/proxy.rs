@@ -32,7 +32,7 @@ pub enum ProxyError {
         /// Whether we sent any.
         given: bool,
     },
-    /// HTTP: a status other than 2xx and 407.
+    /// HTTP: a status other than 2xx, 401 and 407.
     #[error("it refuses the connection to the broker with HTTP {status}{}", hint(*status))]
     Refused {
         /// The status.
@@ -101,7 +101,8 @@ async fn tunnel(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -> Res
     match answer.status {
         200..=299 if rest.is_empty() => Ok(stream),
         200..=299 => Err(ProxyError::Early),
-        407 => Err(ProxyError::Credentials { given: proxy.credentials().is_some() }),
+        // 401 is tinyproxy's answer to wrong ones (1.11.1), 407 to none.
+        401 | 407 => Err(ProxyError::Credentials { given: proxy.credentials().is_some() }),
         status => Err(ProxyError::Refused { status }),
     }
 }
