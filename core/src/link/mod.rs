@@ -31,7 +31,6 @@ use tokio::time::Instant;
 use websocket::WebSocketError;
 
 use crate::model::proxy::ProxyUrl;
-
 use crate::model::tls::TlsFailure;
 
 /// At most so much is read before the packets in it are taken out.

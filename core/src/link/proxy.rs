@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use data_encoding::BASE64;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
@@ -31,7 +32,7 @@ pub enum ProxyError {
         /// Whether we sent any.
         given: bool,
     },
-    /// HTTP: a status other than 2xx and 407.
+    /// HTTP: a status other than 2xx, 401 and 407.
     #[error("it refuses the connection to the broker with HTTP {status}{}", hint(*status))]
     Refused {
         /// The status.
@@ -91,7 +92,7 @@ async fn tunnel(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -> Res
     };
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if let Some((user, password)) = proxy.credentials() {
-        let basic = BASE64.encode(format!("{user}:{password}").as_bytes());
+        let basic = BASE64_STANDARD.encode(format!("{user}:{password}"));
         request.extend(["Proxy-Authorization: Basic ", &basic, "\r\n"]);
     }
     request.push_str("\r\n");
@@ -100,7 +101,8 @@ async fn tunnel(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -> Res
     match answer.status {
         200..=299 if rest.is_empty() => Ok(stream),
         200..=299 => Err(ProxyError::Early),
-        407 => Err(ProxyError::Credentials { given: proxy.credentials().is_some() }),
+        // 401 is tinyproxy's answer to wrong ones (1.11.1), 407 to none.
+        401 | 407 => Err(ProxyError::Credentials { given: proxy.credentials().is_some() }),
         status => Err(ProxyError::Refused { status }),
     }
 }

@@ -46,6 +46,7 @@ fn connect_is_refused_in_words() {
         let credentials = |given| ProxyError::Credentials { given };
         assert_eq!(played(anonymous, &[(40, b"HTTP/1.1 407 Who\r\n\r\n")]).await, credentials(false));
         assert_eq!(played(known, &[(40, b"HTTP/1.1 407 Who\r\n\r\n")]).await, credentials(true));
+        assert_eq!(played(known, &[(40, b"HTTP/1.0 401 Wrong\r\n\r\n")]).await, credentials(true));
         assert_eq!(played(known, &[(40, b"\x05\xff")]).await, ProxyError::Answer(AnswerError::NotHttp));
         assert_eq!(played(known, &[(40, b"HTTP/1.1 200")]).await, ProxyError::Answer(AnswerError::Closed));
         assert_eq!(played(known, &[(40, b"HTTP/1.1 200 OK\r\n\r\nHello")]).await, ProxyError::Early);
