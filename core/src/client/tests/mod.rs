@@ -1,6 +1,7 @@
 //! Tests of the turn, with real rows.
 mod aging;
 mod app;
+mod counters;
 mod driver;
 mod engine;
 mod glance;
