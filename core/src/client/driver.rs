@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
+use super::locked::{Wait, is_locked};
 use super::mailbox::LOOK_EVERY_MS;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
@@ -44,7 +45,7 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The pause between two steps of it.
 const CATCH_UP: Duration = Duration::from_millis(20);
 /// The longest `close` may take, whatever the app says: no clock overflows.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -289,21 +290,31 @@ impl Driver {
         if self.clock.has_slept() {
             self.inputs.insert(0, TurnInput::Session(Input::Woke));
         }
-        let Some(engine) = &mut self.engine else { return false };
-        let now = self.clock.now();
         let credit = match &self.slot {
             Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
             _ => 0,
         };
-        engine.set_bytes(counted);
-        let start = Instant::now();
-        let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
-        if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
-            return self.recover(error).await;
-        }
-        if self.wake.is_none() {
+        let mut locked = None;
+        let start = loop {
+            let Some(engine) = &mut self.engine else { return false };
+            let (start, now) = (Instant::now(), self.clock.now());
+            engine.set_bytes(counted);
+            let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
+            match span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
+                Err(error) if is_locked(&error) && !self.inputs.is_empty() => {
+                    if let Some(goes_on) = self.wait_for_lock(locked.get_or_insert_with(Wait::new)).await {
+                        return goes_on;
+                    }
+                }
+                Err(error) => return self.recover(error).await,
+                Ok(()) => break start,
+            }
+        };
+        if self.wake.is_none()
+            && let Some(engine) = &mut self.engine
+        {
             // Nobody can wake us.
-            engine.look_into_mailbox(now.mono_ms + LOOK_EVERY_MS);
+            engine.look_into_mailbox(self.clock.now().mono_ms + LOOK_EVERY_MS);
         }
         (self.busy, self.behind) = (true, false);
         self.send();

@@ -9,6 +9,7 @@ mod driver;
 mod failed;
 mod fanout;
 mod life;
+mod locked;
 mod mailbox;
 mod mend;
 mod outgoing;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Done, Reply};
+use super::locked::{PATIENCE, is_locked};
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
@@ -102,6 +103,7 @@ impl Engine {
     pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        store.set_patience(PATIENCE).map_err(|error| error.at_open(&options.store))?;
         let mut fx = Effects::default();
         if let Some(why) = store.restored() {
             let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
@@ -208,8 +210,9 @@ impl Engine {
         }
     }
 
-    /// Takes one turn. After an error nothing may be sent and the engine must be recovered; `out` then holds the
-    /// answers that were to be given.
+    /// Takes one turn. `Busy` while the inputs are still there: another program holds the store's write lock and nothing has
+    /// happened, take the turn again. After any other error nothing may be sent and the engine must be recovered; `out` then
+    /// holds the answers that were to be given.
     pub(crate) fn turn(
         &mut self,
         inputs: &mut Vec<TurnInput>,
@@ -217,10 +220,14 @@ impl Engine {
         credit: i64,
         out: &mut Outputs,
     ) -> Result<(), StoreError> {
+        let begun = self.measure_room(inputs, now).and_then(|()| self.store.lock_writing());
+        if begun.as_ref().is_err_and(is_locked) && !inputs.is_empty() {
+            return begun;
+        }
+        let mut failed = begun.err();
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),

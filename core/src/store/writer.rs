@@ -1,6 +1,7 @@
 //! One turn of writes: staged, flushed in batches, committed together with the counters.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
@@ -182,7 +183,8 @@ impl Store {
             ..self.hot
         };
         if !self.in_turn && self.staged.is_empty() && !self.consumers.is_dirty() && next == clocks_only {
-            return Ok(false);
+            let unlocked = self.unlock_writing();
+            return self.note(unlocked).map(|()| false);
         }
         let done = self.commit_turn(next);
         self.note(done)?;
@@ -216,10 +218,45 @@ impl Store {
     /// Opens the turn's transaction, unless it is open.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_turn {
-            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            self.in_turn = true;
+            self.lock()?;
+            (self.in_turn, self.locked) = (true, false);
         }
         Ok(())
+    }
+
+    /// Takes SQLite's write lock for the turn that begins, so that nobody else's is met in the middle of it. [`Store::commit`]
+    /// gives it back, whether there is something to commit or not.
+    ///
+    /// # Errors
+    /// `Busy`: another program holds it; nothing was changed, call it again. Anything else: see [`Store::reopen`].
+    pub fn lock_writing(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        let done = if self.in_turn { Ok(()) } else { self.lock() };
+        self.note(done)
+    }
+
+    fn lock(&mut self) -> Result<(), StoreError> {
+        if !self.locked {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            self.locked = true;
+        }
+        Ok(())
+    }
+
+    fn unlock_writing(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.locked) {
+            self.connection.prepare_cached("ROLLBACK")?.execute([])?;
+        }
+        Ok(())
+    }
+
+    /// How long a lock that another program holds is waited for within one call.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<(), StoreError> {
+        self.patience = patience;
+        Ok(self.connection.busy_timeout(patience)?)
     }
 
     /// Hands everything staged to SQLite, so that a read sees it.

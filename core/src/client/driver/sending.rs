@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{CONNECT_LIMIT, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
+use crate::client::turn::Engine;
 use crate::link::{LinkError, tcp};
 use crate::model::error::Error;
 use crate::wire::encode;
@@ -91,13 +92,13 @@ impl Driver {
         self.counted = self.counters();
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(in crate::client) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
-        let result = match self.engine.take() {
-            Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
-            None => Ok(()),
-        };
+        let until = self.closing.as_ref().map_or_else(Instant::now, |(at, _)| *at);
+        let farewell = |mut engine: Engine| engine.be_patient(until).and_then(|()| engine.farewell(self.clock.now()));
+        let result = self.engine.take().map_or(Ok(()), farewell);
+        let result = result.map_err(|error| Error::Storage { detail: error.text });
         self.slot = Slot::None;
         if let Some((_, answer)) = self.closing.take() {
             drop(answer.send(result));

@@ -6,6 +6,7 @@ mod held;
 mod inbox;
 mod life;
 mod limits;
+mod locked;
 mod model_broker;
 mod outbox;
 mod overflow;
