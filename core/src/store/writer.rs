@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::batch::Insert;
 use super::error::{StoreError, StoreErrorKind};
 use super::retention::Removed;
-use super::{Store, codec::int};
+use super::{Store, codec::int, codec::sent_flags};
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, InboxRow, OutboxRow};
 use crate::model::writes::Write;
@@ -28,6 +28,8 @@ pub(super) struct VerdictRow {
 /// A message published in this turn.
 pub(super) struct NewRow {
     pub(super) row: OutboxRow,
+    /// Bits of `codec::AS_SENT`.
+    pub(super) sent: i64,
     /// It also ended in this turn: it never touches the table.
     pub(super) ended: bool,
 }
@@ -117,6 +119,7 @@ impl Store {
                 Ok(())
             }
             Write::SentAfter { id, after_ord } => self.sent_after(id, after_ord),
+            Write::SentAs { id, qos, downgraded } => self.sent_as(id, sent_flags(qos, downgraded)),
             Write::Park { id, reason, maybe_dup, at_ms } => self.park(id, reason, maybe_dup, at_ms),
             Write::ParkedGone { id, verdict, at_ms } => self.parked_gone(id, verdict, at_ms),
             Write::SkipPid(pid) => self.skip_pid(pid),

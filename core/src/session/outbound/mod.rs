@@ -291,6 +291,12 @@ impl Outbound {
         let (id, size) = (row.id, row.size());
         let (lane, ord) = split_id(id);
         let downgraded = sent.qos != row.qos || sent.retain != row.retain;
+        let before = self.queues[lane].slots.get(ord).filter(|slot| slot.progress == Progress::Published);
+        let before = before.map_or((row.qos, false), |slot| (slot.sent_qos, slot.downgraded));
+        if sent.qos != QoS::AtMostOnce && before != (sent.qos, downgraded) {
+            // Behind a kill it goes again as it went, or a QoS 2 message would stand beside the first one.
+            cx.fx.writes.push(Write::SentAs { id, qos: sent.qos, downgraded });
+        }
         let pid = Self::pid(id, cx.salt);
         self.credit -= size as i64 + 8;
         cx.metrics.sent += 1;
