@@ -1,6 +1,8 @@
 //! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
 
 mod sending;
+#[cfg(test)]
+pub(super) use sending::PANICS;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -15,6 +17,7 @@ use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
 use super::locked::{Wait, is_locked};
 use super::mailbox::LOOK_EVERY_MS;
+use super::panics::caught;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::turn::{Engine, Outputs, TurnInput};
@@ -68,6 +71,8 @@ pub(crate) struct Driver {
     pub(super) slot: Slot,
     pub(super) inputs: Vec<TurnInput>,
     pub(super) out: Outputs,
+    /// The packet identifier of a PUBLISH that is being encoded.
+    pub(super) sending: Option<u16>,
     busy: bool,
     /// It was idle and goes on with what can wait.
     behind: bool,
@@ -101,6 +106,7 @@ impl Driver {
             slot: Slot::None,
             inputs: vec![TurnInput::Session(Input::Tick)],
             out: Outputs::default(),
+            sending: None,
             busy: false,
             behind: false,
             more: false,
@@ -118,14 +124,22 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         self.listen();
         loop {
-            if !self.inputs.is_empty() && !self.turn().await {
+            let goes_on = match caught(self.step()).await {
+                Some(goes_on) => goes_on,
+                None => self.recover_from_panic().await,
+            };
+            if !goes_on {
                 return;
             }
-            if !self.wait().await {
-                return;
-            }
+        }
+    }
+
+    async fn step(&mut self) -> bool {
+        let goes_on = (self.inputs.is_empty() || self.turn().await) && self.wait().await;
+        if goes_on {
             self.gather();
         }
+        goes_on
     }
 
     /// Waits for a command, bytes, a finished attempt, or time. False: no handle is left.

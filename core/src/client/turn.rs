@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, Command, Done, Reply};
+use super::failed::store_options;
 use super::locked::{PATIENCE, is_locked};
+use super::panics::Panics;
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
@@ -17,7 +19,7 @@ use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
+use crate::store::{Removed, Store, StoreError, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -78,6 +80,7 @@ pub(crate) struct Engine {
     bytes: (u64, u64, u64),
     /// How often the file was found corrupt.
     pub(super) damage: u32,
+    pub(super) panics: Panics,
 }
 
 impl Engine {
@@ -130,6 +133,7 @@ impl Engine {
             slowest_us: 0,
             bytes: (0, 0, 0),
             damage: 0,
+            panics: Panics::default(),
         })
     }
 
@@ -381,19 +385,5 @@ impl Engine {
             };
             self.session.handle(Input::Rows(loaded), now, &mut self.fx);
         }
-    }
-}
-
-pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
-    StoreOptions {
-        path: &options.store,
-        durability: options.durability,
-        client_id: options.client_id.as_ref(),
-        first_consumer: &options.first_consumer,
-        first_consumer_filters: &options.first_consumer_filters,
-        #[cfg(feature = "encryption")]
-        key: options.key.as_ref(),
-        device_token: options.device_token.as_ref(),
-        wall_ms,
     }
 }

@@ -8,17 +8,28 @@ use crate::client::turn::Engine;
 use crate::link::{LinkError, tcp};
 use crate::model::error::Error;
 use crate::wire::encode;
+use crate::wire::packet::Packet;
+
+/// A message with this topic makes a test panic.
+#[cfg(test)]
+pub(crate) const PANICS: &str = "panic/encoded";
 
 impl Driver {
     pub(super) fn send(&mut self) {
         if let Slot::Open(link, decoder) = &mut self.slot {
             let protocol = decoder.protocol();
             for packet in self.out.sends.drain(..) {
+                if let Packet::Publish(publish) = &packet {
+                    self.sending = Some(publish.pid);
+                    #[cfg(test)]
+                    assert_ne!(publish.topic.as_str(), PANICS);
+                }
                 if let Err(error) = encode(&packet, protocol, link.output()) {
                     tracing::error!(error = %error, "a packet could not be written");
                     self.out.close = true;
                 }
             }
+            self.sending = None;
             link.try_write();
             if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
                 // Nobody waits for the buffer to run empty: no turn for it.

@@ -11,4 +11,5 @@ mod model_broker;
 mod outbox;
 mod overflow;
 mod pair;
+mod panics;
 mod room;
