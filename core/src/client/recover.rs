@@ -28,7 +28,7 @@ impl Driver {
         let mut pause = failed.pause();
         let other = Error::Storage { detail: error.text.clone() };
         // Once may be the handle; a second time it is the file.
-        let corrupt = |again: &OpenError| matches!(again, OpenError::StoreCorrupt { .. });
+        let corrupt = |again: &OpenError| matches!(again, OpenError::StoreCorrupt { .. } | OpenError::NotAStore { .. });
         let mut damaged = error.kind == StoreErrorKind::Corrupt && failed.count_damage() > 1;
         loop {
             if damaged {

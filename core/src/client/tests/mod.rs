@@ -1,5 +1,6 @@
 //! Tests of the turn, with real rows.
 mod app;
+mod damaged;
 mod driver;
 mod engine;
 mod held;
