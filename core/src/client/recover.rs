@@ -36,11 +36,13 @@ impl Driver {
             }
             match failed.reopen(wall_ms(), fastrand::u64(..)) {
                 Ok((engine, true)) => {
+                    self.fanout.settled(&mut self.out.settled);
                     replies.drain(..).for_each(Reply::committed);
                     self.engine = Some(engine);
                     break;
                 }
                 Ok((engine, false)) => {
+                    self.out.settled.clear();
                     replies.drain(..).for_each(|reply| reply.failed(&publish_error(&error), &other));
                     self.engine = Some(engine);
                     break;

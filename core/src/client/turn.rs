@@ -268,11 +268,13 @@ impl Engine {
     }
 
     fn abandon(&mut self, out: &mut Outputs) {
-        self.fx = Effects::default();
+        let Effects { mut settled, mut unparked, .. } = std::mem::take(&mut self.fx);
         (out.open, out.close) = (false, false);
         out.sends.clear();
         out.events.clear();
-        out.settled.clear();
+        // Told if the commit turns out to have happened.
+        settled.append(&mut unparked);
+        out.settled = settled;
     }
 
     /// The last turn of all: counters and the word for readers.
