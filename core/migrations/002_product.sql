@@ -23,6 +23,12 @@ CREATE INDEX outbox_supersede ON outbox (supersede) WHERE supersede IS NOT NULL;
 ALTER TABLE hot ADD COLUMN parked_messages INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE hot ADD COLUMN parked_bytes INTEGER NOT NULL DEFAULT 0;
 
+-- boot, boot_ms: the machine's boot at the last commit (0: the system does not say), and how long it had been up.
+-- held_until_ms: until then, on the store clock, no message goes for its age alone: the wall clock has jumped.
+ALTER TABLE hot ADD COLUMN boot INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE hot ADD COLUMN boot_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE hot ADD COLUMN held_until_ms INTEGER NOT NULL DEFAULT 0;
+
 -- What the broker cannot take and the app wants kept: no part of a lane any more. reason: the reason code.
 CREATE TABLE parked (
   id                INTEGER PRIMARY KEY,

@@ -1,5 +1,5 @@
 -- One row or more in every table of schema version 2, as version 2 wrote them.
-INSERT INTO hot VALUES (1, 9, 4, 2, 3, 60, 1000, 1000, 1000, 6, 4, 1, 2, 40, 1, 0, 1, 0, 0, 1, 11);
+INSERT INTO hot VALUES (1, 9, 4, 2, 3, 60, 1000, 1000, 1000, 6, 4, 1, 2, 40, 1, 0, 1, 0, 0, 1, 11, 5, 400, 800);
 INSERT INTO session VALUES (1, x'000102030405060708090a0b0c0d0e0f', 'kitchen', 0, 'mqtt://host:1883', 5, 1, 1, 77,
   604800, 1, 900, 0, 0, '', 1,
   x'0102', 0, 0, 0, NULL, 0, 2);

@@ -48,7 +48,7 @@ CREATE TABLE hot (
   verdict_floor_1   INTEGER NOT NULL,
   messages_1        INTEGER NOT NULL,
   bytes_1           INTEGER NOT NULL
-, parked_messages INTEGER NOT NULL DEFAULT 0, parked_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
+, parked_messages INTEGER NOT NULL DEFAULT 0, parked_bytes INTEGER NOT NULL DEFAULT 0, boot INTEGER NOT NULL DEFAULT 0, boot_ms INTEGER NOT NULL DEFAULT 0, held_until_ms INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE idem (
   key               TEXT    PRIMARY KEY,

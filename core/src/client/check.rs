@@ -8,10 +8,13 @@ use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options};
 use crate::model::rows::{Hot, OutboxRow, join_id};
-use crate::model::topic::MAX_STRING_BYTES;
+use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
 
 /// The longest time MQTT 5 can say in seconds.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Filters of the file for widgets.
+const MAX_GLANCE_FILTERS: usize = 64;
 
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
@@ -35,6 +38,9 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     ensure(limit(&options.inbox_limit), "inbox_limit", "at least 1 message and 1 byte")?;
     ensure(options.broker_keeps.is_none_or(|keeps| !keeps.is_zero()), "broker_keeps", "more than zero, or none")?;
     ensure(!options.retry.0.is_zero() && options.retry.0 <= options.retry.1, "retry", "0 < shortest <= longest")?;
+    let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
+    ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
+    ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
     if let Some(credentials) = &options.credentials {

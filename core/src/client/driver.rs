@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
+use super::glance::Writer as GlanceWriter;
 use super::locked::{Wait, is_locked};
 use super::mailbox::LOOK_EVERY_MS;
 use super::panics::caught;
@@ -85,6 +86,7 @@ pub(crate) struct Driver {
     pub(super) network: watch::Receiver<Option<Network>>,
     known_network: Option<Network>,
     pub(super) reading: Arc<Mutex<ReadingSlot>>,
+    pub(super) glance: Option<GlanceWriter>,
 }
 
 impl Driver {
@@ -99,6 +101,7 @@ impl Driver {
     ) -> Self {
         Self {
             engine: Some(engine),
+            glance: GlanceWriter::new(&options),
             options,
             clock,
             commands,
@@ -146,10 +149,11 @@ impl Driver {
     async fn wait(&mut self) -> bool {
         // Gives the runtime a look at the sockets: a loop that is always ready would never learn of acknowledgements.
         tokio::task::yield_now().await;
+        let glance_due = self.glance_due();
         let Some(engine) = &mut self.engine else { return false };
         let now = self.clock.now();
-        let mut deadline =
-            engine.timeout(now).map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
+        let due = [engine.timeout(now), glance_due].into_iter().flatten().min();
+        let mut deadline = due.map(|at| Duration::from_millis(at.saturating_sub(now.mono_ms).max(0) as u64));
         let goodbyes = [self.closing.as_ref().map(|(at, _)| at), self.pausing.as_ref().map(|(at, ..)| at)];
         for at in goodbyes.into_iter().flatten() {
             let left = at.saturating_duration_since(Instant::now());
@@ -338,6 +342,7 @@ impl Driver {
             maintained
         });
         self.answer();
+        self.glance(self.clock.now());
         if let Err(error) = maintained
             && leaves_doubt(&error)
         {

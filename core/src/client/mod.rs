@@ -1,5 +1,6 @@
 //! The handle: cheap to clone, safe to drop at any moment. Only this room knows all others.
 
+mod aging;
 mod check;
 mod clock;
 mod command;
@@ -8,6 +9,7 @@ mod copied;
 mod driver;
 mod failed;
 mod fanout;
+mod glance;
 mod life;
 mod locked;
 mod mailbox;
@@ -369,7 +371,7 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
         }
     };
     let hot = *engine.session().hot();
-    let stored = (hot.turn > 0).then_some((hot.clock_ms, hot.wall_ms));
+    let stored = (hot.turn > 0).then_some(&hot);
     let longest_ms = i64::try_from(options.retention.as_millis() / 2).unwrap_or(i64::MAX);
     let clock = Clock::new(stored, longest_ms);
     let store = StoreId(engine.session().row().store_id);

@@ -35,6 +35,7 @@ impl Driver {
         self.stop_listening();
         self.fanout.paused(true);
         self.park_reading(true).await;
+        self.glance_farewell();
         let Some(mut engine) = self.engine.take() else { return false };
         if let Err(error) = engine.be_patient(until) {
             tracing::warn!(%error, "the last commit waits no longer than others");

@@ -22,6 +22,9 @@ impl Driver {
         tracing::error!(error = %error, "commit failed; the store is opened again");
         self.keep_counters();
         self.slot = Slot::None;
+        if let Some(glance) = &mut self.glance {
+            glance.close();
+        }
         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
         let mut replies = std::mem::take(&mut self.out.replies);
         let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
 use super::failed::store_options;
 use super::locked::{PATIENCE, is_locked};
@@ -70,6 +71,7 @@ pub(crate) struct Engine {
     pub(super) inbox: InboxWatch,
     pub(super) intake: Intake,
     pub(super) connection: &'static str,
+    pub(super) aging: Aging,
     retention_at: i64,
     report_at: i64,
     pub(super) commits: u64,
@@ -107,6 +109,7 @@ impl Engine {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
         store.set_patience(PATIENCE).map_err(|error| error.at_open(&options.store))?;
+        let aging = Aging::new(&store.hot());
         let mut fx = Effects::default();
         if let Some(why) = store.restored() {
             let text = format!("the store was taken for a copy put back ({why}); it is another store from now on");
@@ -124,6 +127,7 @@ impl Engine {
             inbox,
             intake: Intake::default(),
             connection: "",
+            aging,
             retention_at: 0,
             report_at: 0,
             commits: 0,
@@ -306,6 +310,7 @@ impl Engine {
         let hot = self.session.hot_mut();
         hot.clock_ms = now.store_ms;
         hot.wall_ms = now.wall_ms;
+        (hot.boot, hot.boot_ms) = (self.aging.boot(), now.mono_ms);
         if self.store.commit(self.session.hot())? {
             self.commits += 1;
             let stored = self.store.hot();
@@ -336,13 +341,14 @@ impl Engine {
         if !self.intake.is_short() {
             self.index()?;
         }
-        self.watch_inbox(now)?;
+        let ages = self.ages(now);
+        self.watch_inbox(now, ages)?;
         // What a reader keeps in the log, no deletion makes room for.
         let wanted = (self.session.wants_room() || self.intake.is_refusing()) && !self.intake.is_held_by_reader();
         if !wanted && now.mono_ms < self.retention_at {
             return Ok(());
         }
-        let longest_ms = i64::try_from(self.options.retention.as_millis()).unwrap_or(i64::MAX);
+        let longest_ms = i64::try_from(self.options.retention.as_millis()).ok().filter(|_| ages).unwrap_or(i64::MAX);
         let over = wanted.then_some(Removed { messages: RETENTION_ROWS as u64, bytes: 0 });
         let rows = self.intake.retention_rows(RETENTION_ROWS);
         let removed = self.store.retain(now.wall_ms, longest_ms, over, rows)?;

@@ -70,10 +70,10 @@ impl Engine {
         self.store.unindexed(self.session.hot().next_seq) > 0
     }
 
-    /// Consumers that lag, an overflow that is over, the time of the last contact.
-    pub(super) fn watch_inbox(&mut self, now: Now) -> Result<(), StoreError> {
+    /// Consumers that lag (by age only if `ages`), an overflow that is over, the time of the last contact.
+    pub(super) fn watch_inbox(&mut self, now: Now, ages: bool) -> Result<(), StoreError> {
         if self.store.has_lag_policy() {
-            self.skip_lagging(now)?;
+            self.skip_lagging(now, ages)?;
         } else {
             self.inbox.expire_at = None;
         }
@@ -93,9 +93,9 @@ impl Engine {
         Ok(())
     }
 
-    fn skip_lagging(&mut self, now: Now) -> Result<(), StoreError> {
+    fn skip_lagging(&mut self, now: Now, ages: bool) -> Result<(), StoreError> {
         let every = self.store.expire_every().map(|every| every.as_millis() as i64);
-        let due = every.is_some() && self.inbox.expire_at.is_none_or(|at| at <= now.mono_ms);
+        let due = ages && every.is_some() && self.inbox.expire_at.is_none_or(|at| at <= now.mono_ms);
         let lagged = self.store.skip_lagging(self.session.hot().next_seq, due.then_some(now.wall_ms))?;
         if due || every.is_none() {
             self.inbox.expire_at = every.map(|every| now.mono_ms + every);

@@ -5,6 +5,7 @@ pub mod broker_url;
 pub mod consumer;
 pub mod error;
 pub mod event;
+pub(crate) mod glance;
 #[cfg(feature = "encryption")]
 pub(crate) mod key;
 pub mod life;

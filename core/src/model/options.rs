@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::error::Error;
+use super::glance::Glance;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
@@ -168,7 +169,8 @@ impl fmt::Debug for DeviceToken {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock` and, on Unix, the socket `-wake`.
+    /// The store's file. Its folder is made if missing. Beside it stand `-wal`, `-shm`, `-lock`, on Unix the
+    /// socket `-wake`, and `-glance` if asked for.
     pub store: PathBuf,
     /// The broker; None: the one the store knows (without one the client stays offline).
     pub broker: Option<BrokerUrl>,
@@ -227,6 +229,8 @@ pub struct Options {
     /// Tells a copy of the store on another device from the store itself; default: none, nothing is compared. A store that
     /// has none yet takes it.
     pub device_token: Option<DeviceToken>,
+    /// A file with last values for widgets; default: none.
+    pub glance: Option<Glance>,
     /// The wanted connection at the start: true (default) connects at once.
     pub connect: bool,
 }
@@ -264,6 +268,7 @@ impl Options {
             #[cfg(feature = "encryption")]
             key: None,
             device_token: None,
+            glance: None,
             connect: true,
         }
     }

@@ -283,6 +283,12 @@ pub struct Hot {
     pub clock_ms: i64,
     /// Wall clock at the last commit.
     pub wall_ms: i64,
+    /// The machine's boot at the last commit; 0: unknown.
+    pub boot: i64,
+    /// How long it had been up by then, sleep included.
+    pub boot_ms: i64,
+    /// Store clock until which no message goes for its age alone.
+    pub held_until_ms: i64,
     /// Wall clock at the last packet of an established link.
     pub last_contact_ms: i64,
     /// Normal and urgent lane.

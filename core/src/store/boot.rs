@@ -23,6 +23,13 @@ fn boot_id() -> String {
     String::new()
 }
 
+/// This boot as a number; 0: the system does not say.
+pub fn this_boot() -> i64 {
+    let id = boot_id();
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).map_or(0, |id| (id as u64 ^ (id >> 64) as u64).cast_signed())
+}
+
 /// Commits of `process_kill` are not synced: if the machine went down in between, numbers that were given out may be
 /// forgotten. Then so many are skipped that none is given twice.
 pub(super) fn settle_boot(connection: &Connection, durability: Durability) -> Result<Hot, StoreError> {

@@ -84,7 +84,7 @@ fn fill_with(mut connection: Connection, options: &StoreOptions<'_>) -> Result<(
            unproven, boot_id, clean) VALUES (1, ?1, ?2, ?3, 0, 0, ?4, 0, 0, '', 1)",
         params![store_id, client_id, options.client_id.is_none(), FIRST_SALT],
     )?;
-    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0, 0,0)", [])?;
+    turn.execute("INSERT INTO hot VALUES (1, 0,0,0,0,0,0,0,0, 0,0,0,0,0, 0,0,0,0,0, 0,0, 0,0,0)", [])?;
     let mut hot = Hot { next_seq: 1, next_release: 1, ..Hot::default() };
     (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) = (options.wall_ms, options.wall_ms, options.wall_ms);
     for lane in &mut hot.lanes {

@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use boot::this_boot;
 pub use checkup::{Checkup, Finding, Sizes, repair};
 pub use cipher::Unlock;
 #[cfg(feature = "internals")]

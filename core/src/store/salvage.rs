@@ -241,6 +241,7 @@ fn counters(target: &Connection, old: Option<&Hot>, now_ms: i64) -> Result<(Hot,
     hot.turn = old.map_or(0, |old| old.turn) + 1;
     (hot.clock_ms, hot.wall_ms, hot.last_contact_ms) =
         old.map_or((now_ms, now_ms, 0), |old| (old.clock_ms, old.wall_ms, old.last_contact_ms));
+    hot.held_until_ms = old.map_or(0, |old| old.held_until_ms);
     Ok((hot, last_seq))
 }
 

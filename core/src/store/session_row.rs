@@ -162,7 +162,8 @@ pub(super) fn read_hot(connection: &Connection) -> Result<Hot, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT turn, next_seq, next_release, inbox_messages, inbox_bytes, clock_ms, wall_ms, last_contact_ms,
            next_ord_0, sent_through_0, verdict_floor_0, messages_0, bytes_0,
-           next_ord_1, sent_through_1, verdict_floor_1, messages_1, bytes_1, parked_messages, parked_bytes FROM hot",
+           next_ord_1, sent_through_1, verdict_floor_1, messages_1, bytes_1, parked_messages, parked_bytes,
+           boot, boot_ms, held_until_ms FROM hot",
     )?;
     Ok(statement.query_row([], |row| {
         let count = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
@@ -187,6 +188,9 @@ pub(super) fn read_hot(connection: &Connection) -> Result<Hot, StoreError> {
             lanes: [lane(8)?, lane(13)?],
             parked_messages: count(18)?,
             parked_bytes: count(19)?,
+            boot: row.get(20)?,
+            boot_ms: row.get(21)?,
+            held_until_ms: row.get(22)?,
         })
     })?)
 }

@@ -182,6 +182,8 @@ impl Store {
             turn: next.turn,
             clock_ms: next.clock_ms,
             wall_ms: next.wall_ms,
+            boot: next.boot,
+            boot_ms: next.boot_ms,
             last_contact_ms: next.last_contact_ms,
             ..self.hot
         };
@@ -332,7 +334,7 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
                clock_ms = ?6, wall_ms = ?7, last_contact_ms = ?8,
                next_ord_0 = ?9, sent_through_0 = ?10, verdict_floor_0 = ?11, messages_0 = ?12, bytes_0 = ?13,
                next_ord_1 = ?14, sent_through_1 = ?15, verdict_floor_1 = ?16, messages_1 = ?17, bytes_1 = ?18,
-               parked_messages = ?19, parked_bytes = ?20",
+               parked_messages = ?19, parked_bytes = ?20, boot = ?21, boot_ms = ?22, held_until_ms = ?23",
         )?
         .execute(params![
             int(hot.turn),
@@ -355,6 +357,9 @@ pub(super) fn write_hot(connection: &Connection, hot: &Hot) -> Result<(), StoreE
             int(urgent.bytes),
             int(hot.parked_messages),
             int(hot.parked_bytes),
+            hot.boot,
+            hot.boot_ms,
+            hot.held_until_ms,
         ])?;
     Ok(())
 }

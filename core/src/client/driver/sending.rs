@@ -106,6 +106,7 @@ impl Driver {
     pub(in crate::client) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
+        self.glance_farewell();
         let until = self.closing.as_ref().map_or_else(Instant::now, |(at, _)| *at);
         let farewell = |mut engine: Engine| engine.be_patient(until).and_then(|()| engine.farewell(self.clock.now()));
         let result = self.engine.take().map_or(Ok(()), farewell);

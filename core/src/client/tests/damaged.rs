@@ -1,6 +1,6 @@
 //! A running client whose file is damaged under it: it sets the file aside, says so, and ends.
 
-use std::os::unix::fs::FileExt as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::Duration;
 
 use super::driver::{nowhere, on, options, run};
@@ -17,10 +17,11 @@ fn damage(store: &std::path::Path, from: u64) {
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
     assert!(!busy);
     drop(connection);
-    let file = std::fs::OpenOptions::new().write(true).open(store).unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).open(store).unwrap();
     // Page 2 belongs to SQLite's own map of pages; the rows stand behind it.
     let length = if from == 0 { 4_096 } else { 3 * 4_096 };
-    file.write_all_at(&vec![0xA5; length], from).unwrap();
+    file.seek(SeekFrom::Start(from)).unwrap();
+    file.write_all(&vec![0xA5; length]).unwrap();
 }
 
 fn meets(from: u64) {

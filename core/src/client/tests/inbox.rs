@@ -39,11 +39,11 @@ fn filter(text: &str) -> TopicFilter {
     TopicFilter::new(text).unwrap()
 }
 
-fn at(ms: i64) -> Now {
+pub(super) fn at(ms: i64) -> Now {
     Now { mono_ms: NOW.mono_ms + ms, wall_ms: NOW.wall_ms + ms, store_ms: NOW.store_ms + ms }
 }
 
-fn tick() -> Vec<TurnInput> {
+pub(super) fn tick() -> Vec<TurnInput> {
     vec![TurnInput::Session(Input::Tick)]
 }
 
@@ -56,16 +56,16 @@ impl Bench {
         self.reader().inbox(0, 500).unwrap()
     }
 
-    fn seqs(&self) -> Vec<u64> {
+    pub(super) fn seqs(&self) -> Vec<u64> {
         self.inbox().iter().map(|message| message.at.seq()).collect()
     }
 
-    fn receive(&mut self, pids: std::ops::RangeInclusive<u16>, now: Now) -> (Vec<Packet>, Vec<Event>) {
+    pub(super) fn receive(&mut self, pids: std::ops::RangeInclusive<u16>, now: Now) -> (Vec<Packet>, Vec<Event>) {
         let messages = pids.map(|pid| packet(Packet::Publish(publish(QoS::AtLeastOnce, pid, "down/x", "x"))));
         self.turn_at(now, messages.collect())
     }
 
-    fn consumer(&mut self, spec: ConsumerSpec) -> Result<u64, Error> {
+    pub(super) fn consumer(&mut self, spec: ConsumerSpec) -> Result<u64, Error> {
         let (answer, mut reply) = oneshot::channel();
         self.turn(vec![TurnInput::Command(Command::Consumer { spec, answer })]);
         reply.try_recv().unwrap()
@@ -86,7 +86,7 @@ impl Bench {
     }
 }
 
-fn skipped(events: &[Event]) -> Vec<(String, u64, u64, u64)> {
+pub(super) fn skipped(events: &[Event]) -> Vec<(String, u64, u64, u64)> {
     let skipped = events.iter().filter_map(|event| match event {
         Event::Skipped { consumer, skipped } => {
             Some((consumer.clone(), skipped.messages, skipped.from.seq(), skipped.through.seq()))

@@ -40,7 +40,7 @@ async fn until(client: &Homing, wanted: impl Fn(&State) -> bool) {
 
 /// What of this process stands open on files beside the store.
 #[cfg(target_os = "linux")]
-fn open_files(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn open_files(folder: &Path) -> Vec<std::path::PathBuf> {
     let links = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
     links.filter_map(Result::ok).filter(|target| target.starts_with(folder)).collect()
 }

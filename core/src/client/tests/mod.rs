@@ -1,8 +1,10 @@
 //! Tests of the turn, with real rows.
+mod aging;
 mod app;
 mod damaged;
 mod driver;
 mod engine;
+mod glance;
 mod held;
 mod inbox;
 mod life;
