@@ -1,7 +1,7 @@
 //! Mending a store when told to.
 
 use super::clock::wall_ms;
-use super::turn::store_options;
+use super::failed::store_options;
 use crate::model::error::OpenError;
 use crate::model::options::Options;
 use crate::store::{Checkup, repair};

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
+use super::failed::store_options;
+use super::locked::{PATIENCE, is_locked};
+use super::panics::Panics;
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
@@ -17,7 +20,7 @@ use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
+use crate::store::{Removed, Store, StoreError, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -79,6 +82,7 @@ pub(crate) struct Engine {
     bytes: (u64, u64, u64),
     /// How often the file was found corrupt.
     pub(super) damage: u32,
+    pub(super) panics: Panics,
 }
 
 impl Engine {
@@ -104,6 +108,7 @@ impl Engine {
     pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        store.set_patience(PATIENCE).map_err(|error| error.at_open(&options.store))?;
         let aging = Aging::new(&store.hot());
         let mut fx = Effects::default();
         if let Some(why) = store.restored() {
@@ -132,6 +137,7 @@ impl Engine {
             slowest_us: 0,
             bytes: (0, 0, 0),
             damage: 0,
+            panics: Panics::default(),
         })
     }
 
@@ -212,8 +218,9 @@ impl Engine {
         }
     }
 
-    /// Takes one turn. After an error nothing may be sent and the engine must be recovered; `out` then holds the
-    /// answers that were to be given.
+    /// Takes one turn. `Busy` while the inputs are still there: another program holds the store's write lock and nothing has
+    /// happened, take the turn again. After any other error nothing may be sent and the engine must be recovered; `out` then
+    /// holds the answers that were to be given.
     pub(crate) fn turn(
         &mut self,
         inputs: &mut Vec<TurnInput>,
@@ -221,10 +228,14 @@ impl Engine {
         credit: i64,
         out: &mut Outputs,
     ) -> Result<(), StoreError> {
+        let begun = self.measure_room(inputs, now).and_then(|()| self.store.lock_writing());
+        if begun.as_ref().is_err_and(is_locked) && !inputs.is_empty() {
+            return begun;
+        }
+        let mut failed = begun.err();
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
@@ -261,11 +272,13 @@ impl Engine {
     }
 
     fn abandon(&mut self, out: &mut Outputs) {
-        self.fx = Effects::default();
+        let Effects { mut settled, mut unparked, .. } = std::mem::take(&mut self.fx);
         (out.open, out.close) = (false, false);
         out.sends.clear();
         out.events.clear();
-        out.settled.clear();
+        // Told if the commit turns out to have happened.
+        settled.append(&mut unparked);
+        out.settled = settled;
     }
 
     /// The last turn of all: counters and the word for readers.
@@ -380,19 +393,5 @@ impl Engine {
             };
             self.session.handle(Input::Rows(loaded), now, &mut self.fx);
         }
-    }
-}
-
-pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
-    StoreOptions {
-        path: &options.store,
-        durability: options.durability,
-        client_id: options.client_id.as_ref(),
-        first_consumer: &options.first_consumer,
-        first_consumer_filters: &options.first_consumer_filters,
-        #[cfg(feature = "encryption")]
-        key: options.key.as_ref(),
-        device_token: options.device_token.as_ref(),
-        wall_ms,
     }
 }

@@ -2,6 +2,7 @@
 mod aging;
 mod app;
 mod counters;
+mod damaged;
 mod driver;
 mod engine;
 mod glance;
@@ -9,8 +10,10 @@ mod held;
 mod inbox;
 mod life;
 mod limits;
+mod locked;
 mod model_broker;
 mod outbox;
 mod overflow;
 mod pair;
+mod panics;
 mod room;
