@@ -192,7 +192,7 @@ impl World {
             }
             3 => {
                 let inputs = (0..self.rng.usize(1..6)).filter_map(|_| self.input()).collect();
-                return self.torn(inputs);
+                self.torn(inputs);
             }
             4 => {
                 let spec = ConsumerSpec::new("other").filter(filter("down/a"));
