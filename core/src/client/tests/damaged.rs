@@ -27,7 +27,10 @@ fn damage(store: &std::path::Path, from: u64) {
 fn meets(from: u64) {
     run(async move {
         let folder = tempfile::tempdir().unwrap();
-        let client = Homing::open(options(folder.path(), nowhere())).await.unwrap();
+        // Attempts to connect are written down: then pages would be in the client's memory again.
+        let mut offline = options(folder.path(), nowhere());
+        offline.connect = false;
+        let client = Homing::open(offline).await.unwrap();
         let id = client.publish(on()).await.unwrap();
         let mut events = client.events();
         damage(&folder.path().join("store.db"), from);
