@@ -13,6 +13,7 @@ ALTER TABLE session ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN indexed_through INTEGER NOT NULL DEFAULT 0;
 
 -- supersede: a newer message with the same key replaces this one while it waits.
+-- flags: 32 park; 64 sent with less than was asked for, 128 sent as QoS 1, both until the session is lost.
 -- after_ord: an urgent message in flight stands behind the normal ones up to here, in the order first sent.
 ALTER TABLE outbox ADD COLUMN supersede TEXT;
 ALTER TABLE outbox ADD COLUMN after_ord INTEGER;

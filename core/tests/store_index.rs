@@ -158,6 +158,37 @@ fn p7_kept_values_are_bounded_and_the_oldest_topics_go() {
 }
 
 #[test]
+fn p7_the_newest_topic_stays_and_is_not_counted_as_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    let mut hot = store.hot();
+    let large = |store: &mut Store, n: u8, seq: u64| {
+        let mut row = inbox_row(seq, &format!("topic/{n}"));
+        row.payload = Bytes::from(vec![n; MAX_KEPT_BYTES as usize / 4]);
+        store.write(Write::InboxInsert(row)).unwrap();
+    };
+    // The topic with the highest number is the one not heard of for the longest time.
+    for n in 0..6_u8 {
+        let mut row = inbox_row(hot.next_seq + u64::from(n), &format!("topic/{n}"));
+        row.payload = Bytes::new();
+        store.write(Write::InboxInsert(row)).unwrap();
+    }
+    hot.next_seq += 6;
+    for n in [5, 0, 1, 2, 3, 4] {
+        large(&mut store, n, hot.next_seq);
+        hot.next_seq += 1;
+    }
+    store.write(through(hot.next_seq - 1)).unwrap();
+    store.commit(&hot).unwrap();
+    for _ in 0..6 {
+        store.retain(ALL, 0, None, 2).unwrap();
+        store.commit(&hot).unwrap();
+    }
+    let names: Vec<_> = lasts(&folder).into_iter().map(|last| last.0).collect();
+    assert_eq!(names, ["topic/2", "topic/3", "topic/4", "topic/5"], "64 MiB of them");
+}
+
+#[test]
 fn a_turn_for_the_index_alone_gives_way_to_a_lock() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(&folder);

@@ -52,6 +52,39 @@ fn p5_an_urgent_row_keeps_behind_which_normal_ones_it_was_sent() {
 }
 
 #[test]
+fn how_a_downgraded_row_was_sent_outlives_a_kill_and_ends_with_the_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    for id in 1..=5 {
+        insert(&mut store, id, |_| {});
+    }
+    let sent_as = |id, qos, downgraded| Write::SentAs { id, qos, downgraded };
+    // In the turn in which it was published, and in a later one.
+    store.write(sent_as(1, QoS::AtLeastOnce, true)).unwrap();
+    let hot = lanes(&mut store);
+    store.commit(&hot).unwrap();
+    store.write(sent_as(2, QoS::AtLeastOnce, true)).unwrap();
+    store.write(sent_as(3, QoS::AtLeastOnce, true)).unwrap();
+    store.write(sent_as(3, QoS::ExactlyOnce, true)).unwrap();
+    store.write(sent_as(4, QoS::AtLeastOnce, true)).unwrap();
+    store.write(sent_as(4, QoS::ExactlyOnce, false)).unwrap();
+    store.commit(&hot).unwrap();
+    drop(store);
+    let mut store = open(&folder);
+    let sent = |store: &mut Store| -> Vec<_> {
+        store.in_flight([5, 0]).unwrap().iter().map(|row| (row.qos.number(), row.downgraded)).collect()
+    };
+    assert_eq!(sent(&mut store), [(1, true), (1, true), (2, true), (2, false), (2, false)]);
+    assert_eq!(store.load_outbox(0, 1, 9, 999).unwrap().0[0].qos, QoS::ExactlyOnce, "what was asked for stays");
+    store.write(Write::SessionDoubted { sent_through: [5, 0] }).unwrap();
+    let doubted: Vec<bool> = store.in_flight([5, 0]).unwrap().iter().map(|row| row.maybe_dup).collect();
+    assert_eq!(doubted, [false, false, true, true, true], "QoS 1 is in nobody's session twice");
+    store.write(Write::SessionLost { sent_through: [5, 0] }).unwrap();
+    assert_eq!(sent(&mut store), [(2, false); 5]);
+    assert!(store.in_flight([5, 0]).unwrap().iter().all(|row| row.maybe_dup));
+}
+
+#[test]
 fn a_lost_session_marks_what_was_sent_in_each_lane_and_frees_identifiers() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(&folder);

@@ -159,3 +159,24 @@ fn a_position_of_another_store_is_refused() {
     let error = reader.history(&HistoryQuery::new(filter("#")), Some(elsewhere), 1).unwrap_err();
     assert_eq!(error, Error::PositionInvalid { seq: 1, problem: "of another store" });
 }
+
+#[test]
+fn behind_the_last_position_of_all_there_is_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    let mut hot = store.hot();
+    let row = inbox_row(hot.next_seq, "a");
+    insert(&mut store, &mut hot, row);
+    store.commit(&hot).unwrap();
+    let reader = Reader::open(&path(&folder)).unwrap();
+    for seq in [i64::MAX as u64, u64::MAX] {
+        for filter in [filter("a"), filter("#")] {
+            let at = Some(Position::new(reader.store_id(), seq));
+            assert_eq!(reader.history(&HistoryQuery::new(filter.clone()), at, 9).unwrap().messages, []);
+            assert_eq!(reader.history(&HistoryQuery::new(filter).newest_first(), at, 9).unwrap().messages.len(), 1);
+        }
+        assert_eq!(reader.inbox(seq, 9).unwrap(), []);
+        assert_eq!(reader.outbox(seq, 9).unwrap(), []);
+        assert_eq!(reader.page("default", seq, 9).unwrap().0, []);
+    }
+}

@@ -2,6 +2,8 @@
 
 mod asking;
 mod sending;
+#[cfg(test)]
+pub(super) use sending::PANICS;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,9 @@ use super::clock::Clock;
 use super::command::{Answer, Command, Done};
 use super::fanout::Fanout;
 use super::glance::Writer as GlanceWriter;
+use super::locked::{Wait, is_locked};
 use super::mailbox::LOOK_EVERY_MS;
+use super::panics::caught;
 use super::reading::Slot as ReadingSlot;
 use super::recover::leaves_doubt;
 use super::traffic::Traffic;
@@ -53,7 +57,7 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The pause between two steps of it.
 const CATCH_UP: Duration = Duration::from_millis(20);
 /// The longest `close` may take, whatever the app says: no clock overflows.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_GOODBYE: Duration = Duration::from_secs(3600);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -84,6 +88,8 @@ pub(crate) struct Driver {
     asking: Option<Task<Asked>>,
     pub(super) inputs: Vec<TurnInput>,
     pub(super) out: Outputs,
+    /// The packet identifier of a PUBLISH that is being encoded.
+    pub(super) sending: Option<u16>,
     busy: bool,
     /// It was idle and goes on with what can wait.
     behind: bool,
@@ -122,6 +128,7 @@ impl Driver {
             slot: Slot::None,
             inputs: vec![TurnInput::Session(Input::Tick)],
             out: Outputs::default(),
+            sending: None,
             busy: false,
             behind: false,
             more: false,
@@ -139,14 +146,22 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         self.listen();
         loop {
-            if !self.inputs.is_empty() && !self.turn().await {
+            let goes_on = match caught(self.step()).await {
+                Some(goes_on) => goes_on,
+                None => self.recover_from_panic().await,
+            };
+            if !goes_on {
                 return;
             }
-            if !self.wait().await {
-                return;
-            }
+        }
+    }
+
+    async fn step(&mut self) -> bool {
+        let goes_on = (self.inputs.is_empty() || self.turn().await) && self.wait().await;
+        if goes_on {
             self.gather();
         }
+        goes_on
     }
 
     /// Waits for a command, bytes, a finished attempt, or time. False: no handle is left.
@@ -335,21 +350,31 @@ impl Driver {
         if self.clock.has_slept() {
             self.inputs.insert(0, TurnInput::Session(Input::Woke));
         }
-        let Some(engine) = &mut self.engine else { return false };
-        let now = self.clock.now();
         let credit = match &self.slot {
             Slot::Open(link, _) => CREDIT.saturating_sub(link.unsent()),
             _ => 0,
         };
-        engine.set_traffic(counted);
-        let start = Instant::now();
-        let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
-        if let Err(error) = span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
-            return self.recover(error).await;
-        }
-        if self.wake.is_none() {
+        let mut locked = None;
+        let start = loop {
+            let Some(engine) = &mut self.engine else { return false };
+            let (start, now) = (Instant::now(), self.clock.now());
+            engine.set_traffic(counted);
+            let span = tracing::trace_span!("turn", inputs = self.inputs.len(), credit);
+            match span.in_scope(|| engine.turn(&mut self.inputs, now, credit as i64, &mut self.out)) {
+                Err(error) if is_locked(&error) && !self.inputs.is_empty() => {
+                    if let Some(goes_on) = self.wait_for_lock(locked.get_or_insert_with(Wait::new)).await {
+                        return goes_on;
+                    }
+                }
+                Err(error) => return self.recover(error).await,
+                Ok(()) => break start,
+            }
+        };
+        if self.wake.is_none()
+            && let Some(engine) = &mut self.engine
+        {
             // Nobody can wake us.
-            engine.look_into_mailbox(now.mono_ms + LOOK_EVERY_MS);
+            engine.look_into_mailbox(self.clock.now().mono_ms + LOOK_EVERY_MS);
         }
         (self.busy, self.behind) = (true, false);
         self.send();
@@ -359,7 +384,7 @@ impl Driver {
             maintained
         });
         self.answer();
-        self.glance(now);
+        self.glance(self.clock.now());
         if let Err(error) = maintained
             && leaves_doubt(&error)
         {

@@ -1,8 +1,9 @@
 //! What is left of a client whose store has failed or was let go, and the way back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::mend::store_options;
+use super::panics::Panics;
 use super::room::Intake;
 use super::syncing::{self, Sync};
 use super::turn::Engine;
@@ -11,7 +12,7 @@ use crate::model::error::{Error, OpenError};
 use crate::model::event::Metrics;
 use crate::model::options::Options;
 use crate::session::effect::Now;
-use crate::store::{SetAside, Store, StoreError, settle_damage};
+use crate::store::{SetAside, Store, StoreError, StoreOptions, settle_damage};
 
 impl Engine {
     /// After a failed commit: what is left can open the file anew.
@@ -21,6 +22,7 @@ impl Engine {
             metrics: self.metrics(),
             wanted: self.session.is_wanted(),
             damage: self.damage,
+            panics: self.panics,
             store: Some(self.store),
             waiters: self.waiters,
             syncs: self.syncs,
@@ -38,8 +40,8 @@ impl Engine {
         let done = committed.and_then(|_| self.store.close());
         let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
         let failures = u64::from(done.is_err());
-        let damage = self.damage;
-        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, damage, options }, done)
+        let (damage, panics) = (self.damage, self.panics);
+        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, damage, panics, options }, done)
     }
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Failed {
     wanted: bool,
     /// How often the file was found corrupt.
     damage: u32,
+    panics: Panics,
     /// Taken by the first attempt, which keeps the lock; later ones take the lock again.
     store: Option<Store>,
     waiters: Waiters,
@@ -76,6 +79,11 @@ impl Failed {
     pub(super) fn count_damage(&mut self) -> u32 {
         self.damage += 1;
         self.damage
+    }
+
+    /// Before the first attempt to open the store again.
+    pub(super) fn pause(&self) -> Duration {
+        self.panics.pause()
     }
 
     /// See [`settle_damage`]; every handle is closed first.
@@ -108,6 +116,22 @@ impl Failed {
             (turns, commits, largest_turn, slowest_turn_us);
         engine.failures = commit_failures + self.failures;
         engine.damage = self.damage;
+        engine.panics = std::mem::take(&mut self.panics);
+        engine.session.shun(engine.panics.twice());
         Ok((engine, happened))
+    }
+}
+
+pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
+    StoreOptions {
+        path: &options.store,
+        durability: options.durability,
+        client_id: options.client_id.as_ref(),
+        first_consumer: &options.first_consumer,
+        first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
+        device_token: options.device_token.as_ref(),
+        wall_ms,
     }
 }

@@ -21,6 +21,8 @@ use crate::session::effect::Now;
 use crate::store::reader::{LastValue, Reader};
 
 const EVERY_MS: i64 = 1_000;
+/// After a failure.
+const RETRY_MS: i64 = 10_000;
 const LARGEST: usize = 64 << 10;
 /// What stands around the values.
 const FRAME: usize = 256;
@@ -71,8 +73,10 @@ impl Writer {
 
     /// Writes now. A widget with an old file is no reason to stop.
     pub(super) fn write(&mut self, turn: u64, connection: &'static str, now: Now) {
-        (self.shown, self.next_ms) = (Some((turn, connection)), now.mono_ms + EVERY_MS);
         let done = self.try_write(connection, now.wall_ms);
+        // Perhaps no turn follows for hours.
+        self.shown = done.is_ok().then_some((turn, connection));
+        self.next_ms = now.mono_ms + if done.is_ok() { EVERY_MS } else { RETRY_MS };
         if let Err(error) = &done {
             self.reader = None;
             if !self.failed {
@@ -105,7 +109,12 @@ impl Writer {
         let text = serde_json::to_string(&File { at, connection, omitted, alerts, last })
             .map_err(|error| error.to_string())?;
         let new = beside(&self.path, "-new");
-        std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(|error| error.to_string())
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path));
+        if written.is_err() {
+            // On a full disk half a file would take the store's room.
+            drop(std::fs::remove_file(&new));
+        }
+        written.map_err(|error| error.to_string())
     }
 }
 

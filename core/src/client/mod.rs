@@ -11,9 +11,11 @@ mod failed;
 mod fanout;
 mod glance;
 mod life;
+mod locked;
 mod mailbox;
 mod mend;
 mod outgoing;
+mod panics;
 mod pausing;
 mod profile;
 mod reading;
@@ -44,6 +46,7 @@ pub use consumer::{Consumer, ConsumerSpec};
 use driver::Driver;
 use fanout::{Fanout, Listeners};
 pub use mailbox::Mailbox;
+use panics::Unanswered;
 use reading::{Reading, open_reader};
 use turn::Engine;
 pub use watches::{Events, StateWatch};
@@ -124,13 +127,13 @@ impl Homing {
 
     async fn ask<T, E>(&self, closed: E, command: impl FnOnce(Answer<Result<T, E>>) -> Command) -> Result<T, E>
     where
-        E: Clone,
+        E: Clone + Unanswered,
     {
         let (answer, reply) = oneshot::channel();
         if self.commands.send(command(answer)).await.is_err() {
             return Err(closed);
         }
-        reply.await.unwrap_or(Err(closed))
+        reply.await.unwrap_or_else(|_| Err(if self.commands.is_closed() { closed } else { closed.unanswered() }))
     }
 
     /// Accepts a message. Resolves after the commit (P1): from then on it reaches the broker, or gets a recorded

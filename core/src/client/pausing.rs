@@ -29,14 +29,17 @@ impl Driver {
 
     /// Closes everything and waits. False: the client is closed, or no handle is left.
     pub(super) async fn pause(&mut self) -> bool {
-        let Some((_, answer, wanted)) = self.pausing.take() else { return true };
+        let Some((until, answer, wanted)) = self.pausing.take() else { return true };
         self.keep_counters();
         self.slot = Slot::None;
         self.stop_listening();
         self.fanout.paused(true);
         self.park_reading(true).await;
         self.glance_farewell();
-        let Some(engine) = self.engine.take() else { return false };
+        let Some(mut engine) = self.engine.take() else { return false };
+        if let Err(error) = engine.be_patient(until) {
+            tracing::warn!(%error, "the last commit waits no longer than others");
+        }
         let (mut resting, done) = engine.rest(self.clock.now(), wanted);
         let done = done.map_err(|error| {
             tracing::error!(%error, "the store could not be closed in order before a pause");

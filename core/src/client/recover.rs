@@ -14,7 +14,7 @@ use crate::session::effect::Input;
 use crate::store::{SetAside, StoreError, StoreErrorKind};
 
 /// Pauses between attempts to open a store that has failed: 100 ms, doubled up to this.
-const REOPEN_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// The commit failed: nothing of the turn was sent. Close everything, open the file again, go on from its rows.
@@ -27,11 +27,11 @@ impl Driver {
         }
         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
         let mut replies = std::mem::take(&mut self.out.replies);
-        let mut pause = Duration::from_millis(100);
         let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
+        let mut pause = failed.pause();
         let other = Error::Storage { detail: error.text.clone() };
         // Once may be the handle; a second time it is the file.
-        let corrupt = |again: &OpenError| matches!(again, OpenError::StoreCorrupt { .. });
+        let corrupt = |again: &OpenError| matches!(again, OpenError::StoreCorrupt { .. } | OpenError::NotAStore { .. });
         let mut damaged = error.kind == StoreErrorKind::Corrupt && failed.count_damage() > 1;
         loop {
             if damaged {
@@ -39,11 +39,13 @@ impl Driver {
             }
             match failed.reopen(wall_ms(), fastrand::u64(..)) {
                 Ok((engine, true)) => {
+                    self.fanout.settled(&mut self.out.settled);
                     replies.drain(..).for_each(Reply::committed);
                     self.engine = Some(engine);
                     break;
                 }
                 Ok((engine, false)) => {
+                    self.out.settled.clear();
                     replies.drain(..).for_each(|reply| reply.failed(&publish_error(&error), &other));
                     self.engine = Some(engine);
                     break;

@@ -12,6 +12,8 @@ use crate::wire::packet::Packet;
 
 /// How often room is looked for during a shortage.
 const RETRY_MS: i64 = 1_000;
+/// Close to the edge shortages come and go by the second: the app is told of one a minute, and of its end.
+const TELL_EVERY_MS: i64 = 60_000;
 /// Rows that retention removes in a turn during a shortage: at most so many pages of the log.
 const SHORT_ROWS: usize = 32;
 /// A place in an index somewhere in the middle.
@@ -24,8 +26,11 @@ pub(super) struct Intake {
     given: u64,
     /// Why it was nothing.
     why: Option<NoRoom>,
-    /// What the app was told.
+    /// What the app was told, and when it was last told of a shortage.
     told: Option<NoRoom>,
+    told_at: Option<i64>,
+    /// What stands in the store for readers.
+    reported: Option<NoRoom>,
     /// When to look again.
     retry_at: Option<i64>,
     /// A publish was refused since room was last looked for: what all consumers are done with makes room for it.
@@ -70,6 +75,23 @@ impl Intake {
     /// Whether nothing is taken in.
     pub(super) const fn is_short(&self) -> bool {
         self.why.is_some()
+    }
+
+    /// What the app does not know yet. A shortage that is not told now is looked at again with the next look for room.
+    fn tell(&mut self, now: Now) -> Option<Event> {
+        if self.why == self.told {
+            return None;
+        }
+        let (code, text) = match self.why {
+            Some(_) if self.told_at.is_some_and(|at| now.mono_ms < at + TELL_EVERY_MS) => return None,
+            Some(why) => {
+                self.told_at = Some(now.mono_ms);
+                ("storage_full", format!("nothing is taken in or acknowledged: {why}"))
+            }
+            None => ("storage_ok", "there is room again; what waited goes on".to_owned()),
+        };
+        self.told = self.why;
+        Some(Event::Warning { code, text })
     }
 
     /// Whether it is for a reader: then what is deleted makes no room.
@@ -130,15 +152,10 @@ impl Engine {
                 self.intake.retry_at = Some(now.mono_ms + RETRY_MS);
             }
         }
-        if self.intake.why == self.intake.told {
+        self.fx.events.extend(self.intake.tell(now));
+        if std::mem::replace(&mut self.intake.reported, self.intake.why) == self.intake.why {
             return Ok(());
         }
-        self.intake.told = self.intake.why;
-        let (code, text) = match self.intake.why {
-            Some(why) => ("storage_full", format!("nothing is taken in or acknowledged: {why}")),
-            None => ("storage_ok", "there is room again; what waited goes on".to_owned()),
-        };
-        self.fx.events.push(Event::Warning { code, text });
         self.report(now)
     }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
-use super::mend::store_options;
+use super::failed::store_options;
+use super::locked::{PATIENCE, is_locked};
+use super::panics::Panics;
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
@@ -84,6 +86,7 @@ pub(crate) struct Engine {
     traffic: Traffic,
     /// How often the file was found corrupt.
     pub(super) damage: u32,
+    pub(super) panics: Panics,
 }
 
 impl Engine {
@@ -117,6 +120,7 @@ impl Engine {
     pub(super) fn with_store(options: Arc<Options>, mut store: Store, seed: u64) -> Result<Self, OpenError> {
         let restored = Self::restore(&options, &mut store, seed);
         let (session, inbox) = restored.map_err(|error| error.at_open(&options.store))?;
+        store.set_patience(PATIENCE).map_err(|error| error.at_open(&options.store))?;
         let aging = Aging::new(&store.hot());
         let mut fx = Effects::default();
         if let Some(why) = store.restored() {
@@ -145,6 +149,7 @@ impl Engine {
             slowest_us: 0,
             traffic: Traffic::default(),
             damage: 0,
+            panics: Panics::default(),
         })
     }
 
@@ -227,8 +232,9 @@ impl Engine {
         }
     }
 
-    /// Takes one turn. After an error nothing may be sent and the engine must be recovered; `out` then holds the
-    /// answers that were to be given.
+    /// Takes one turn. `Busy` while the inputs are still there: another program holds the store's write lock and nothing has
+    /// happened, take the turn again. After any other error nothing may be sent and the engine must be recovered; `out` then
+    /// holds the answers that were to be given.
     pub(crate) fn turn(
         &mut self,
         inputs: &mut Vec<TurnInput>,
@@ -236,10 +242,14 @@ impl Engine {
         credit: i64,
         out: &mut Outputs,
     ) -> Result<(), StoreError> {
+        let begun = self.measure_room(inputs, now).and_then(|()| self.store.lock_writing());
+        if begun.as_ref().is_err_and(is_locked) && !inputs.is_empty() {
+            return begun;
+        }
+        let mut failed = begun.err();
         self.turns += 1;
         self.largest = self.largest.max(inputs.len() as u64);
         self.session.begin_turn(credit);
-        let mut failed = self.measure_room(inputs, now).err();
         for input in inputs.drain(..) {
             let result = match (&failed, input) {
                 (None, TurnInput::Command(command)) => self.command(command, now, out),
@@ -277,11 +287,13 @@ impl Engine {
     }
 
     fn abandon(&mut self, out: &mut Outputs) {
-        self.fx = Effects::default();
+        let Effects { mut settled, mut unparked, .. } = std::mem::take(&mut self.fx);
         (out.open, out.close, out.ask) = (false, false, None);
         out.sends.clear();
         out.events.clear();
-        out.settled.clear();
+        // Told if the commit turns out to have happened.
+        settled.append(&mut unparked);
+        out.settled = settled;
     }
 
     /// The last turn of all: counters and the word for readers.

@@ -95,9 +95,11 @@ impl Engine {
 
     fn skip_lagging(&mut self, now: Now, ages: bool) -> Result<(), StoreError> {
         let every = self.store.expire_every().map(|every| every.as_millis() as i64);
-        let due = ages && every.is_some() && self.inbox.expire_at.is_none_or(|at| at <= now.mono_ms);
+        let look = every.is_some() && self.inbox.expire_at.is_none_or(|at| at <= now.mono_ms);
+        let due = ages && look;
         let lagged = self.store.skip_lagging(self.session.hot().next_seq, due.then_some(now.wall_ms))?;
-        if due || every.is_none() {
+        // Also while nothing goes for its age: a time that is over would have turn follow turn for a day.
+        if look || every.is_none() {
             self.inbox.expire_at = every.map(|every| now.mono_ms + every);
         }
         if lagged.more {

@@ -127,8 +127,10 @@ pub(crate) fn props_size(props: &Properties) -> usize {
 pub struct InFlightRow {
     /// Its id.
     pub id: u64,
-    /// Asked for.
+    /// As sent in this session: lower than asked for if downgraded.
     pub qos: QoS,
+    /// It was sent with a lower QoS, or without the retain flag.
+    pub downgraded: bool,
     /// See [`OutboxRow::maybe_dup`].
     pub maybe_dup: bool,
     /// See [`OutboxRow::size`].

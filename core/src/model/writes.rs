@@ -2,6 +2,7 @@
 
 use super::consumer::Lag;
 use super::event::{Gap, GapCause};
+use super::message::QoS;
 use super::reason::ReasonCode;
 use super::rows::{InboxRow, OutboxRow, Outcome, SessionRow, SubscriptionRow};
 use super::topic::TopicFilter;
@@ -27,6 +28,15 @@ pub enum Write {
         id: u64,
         /// The normal lane's cursor.
         after_ord: u64,
+    },
+    /// A message goes out otherwise than it went out before in this session, or than was asked for.
+    SentAs {
+        /// Its id.
+        id: u64,
+        /// QoS 1 or 2.
+        qos: QoS,
+        /// Less than was asked for.
+        downgraded: bool,
     },
     /// A message leaves its lane and is set aside.
     Park {

@@ -1,14 +1,18 @@
 //! Received messages: stored before they are acknowledged (P2, P3, P4), and held back when there is no room.
 
+mod room;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use room::Forgotten;
 
 use super::completions::Completions;
 use super::outbound::{Context, Violation};
 use crate::model::message::QoS;
 use crate::model::options::{InboxFull, Limit};
 use crate::model::reason::ReasonCode;
-use crate::model::rows::{Hot, InboxRow, ReceivedQos2, disk_cost, props_size};
+use crate::model::rows::{InboxRow, ReceivedQos2, disk_cost, props_size};
 use crate::model::writes::Write;
 use crate::wire::packet::{Ack, Packet, Protocol, PublishPacket};
 
@@ -53,6 +57,8 @@ pub struct Inbound {
     completions: Completions,
     held: VecDeque<Held>,
     held_bytes: u64,
+    /// What the next link begins with.
+    forgotten: Option<Forgotten>,
     /// QoS 0 messages among them: no receive maximum counts them, and nobody sends them again.
     held_qos0: usize,
     limit: Limit,
@@ -87,6 +93,7 @@ impl Inbound {
             completions: Completions::new(of(true)),
             held: VecDeque::new(),
             held_bytes: 0,
+            forgotten: None,
             held_qos0: 0,
             limit,
             disk: u64::MAX,
@@ -102,6 +109,7 @@ impl Inbound {
             self.completions = Completions::default();
         }
         self.carried = self.received.len();
+        self.forgotten = None;
     }
 
     /// The link is gone: what was held back will be delivered again, but for QoS 0. That goes on waiting for its room.
@@ -136,36 +144,6 @@ impl Inbound {
     /// The turn may take so much.
     pub fn set_disk(&mut self, bytes: u64) {
         self.disk = bytes;
-    }
-
-    /// What the first message that waits takes on the disk, if it waits for nothing else.
-    pub fn lacks_disk(&self, hot: &Hot) -> Option<u64> {
-        let first = self.held.iter().find_map(|held| match held {
-            Held::Message(packet, _) => Some(size(packet)),
-            Held::Answer(_) => None,
-        })?;
-        (self.is_within(first, hot) && disk_cost(first) > self.disk).then(|| disk_cost(first))
-    }
-
-    /// An empty inbox takes a message of any size: one over the limit would stand before all others for ever.
-    fn is_within(&self, bytes: u64, hot: &Hot) -> bool {
-        let within = hot.inbox_bytes + bytes <= self.limit.bytes || hot.inbox_messages == 0;
-        hot.inbox_messages < self.limit.messages && within
-    }
-
-    fn fits(&self, bytes: u64, cx: &Context<'_>) -> bool {
-        disk_cost(bytes) <= self.disk && self.is_within(bytes, cx.hot)
-    }
-
-    /// What has to leave the inbox before all that waits fits, or at least one small message.
-    pub fn over_limit(&self, hot: &Hot) -> (u64, u64) {
-        let sizes = self.held.iter().filter_map(|held| match held {
-            Held::Message(packet, _) => Some(size(packet)),
-            Held::Answer(_) => None,
-        });
-        let (messages, bytes) = sizes.fold((0, 0), |(messages, bytes), size| (messages + 1, bytes + size));
-        let (messages, bytes) = (hot.inbox_messages + u64::max(messages, 1), hot.inbox_bytes + bytes);
-        (messages.saturating_sub(self.limit.messages), bytes.saturating_sub(self.limit.bytes))
     }
 
     /// PUBLISH.
@@ -234,30 +212,11 @@ impl Inbound {
         self.held.push_back(Held::Message(packet, retained));
         // Where the oldest make room, the last message is never too many: it would come again and again.
         let counted = if self.full == InboxFull::DropOldest { before } else { self.held_bytes };
-        if counted > HELD_BYTES { Room::Overflow } else { Room::Enough }
-    }
-
-    /// There may be room again: stores and answers what was held back, in order.
-    pub fn room(&mut self, cx: &mut Context<'_>) {
-        while let Some(held) = self.held.pop_front() {
-            match held {
-                Held::Answer(pid) => cx.fx.sends.push(Packet::PubRec(Ack::ok(pid))),
-                Held::Message(packet, retained) => {
-                    if !self.fits(size(&packet), cx) {
-                        self.held.push_front(Held::Message(packet, retained));
-                        return;
-                    }
-                    self.held_bytes -= held_size(&packet);
-                    self.held_qos0 -= usize::from(packet.qos == QoS::AtMostOnce);
-                    self.accept(packet, retained, cx);
-                }
-            }
+        if counted <= HELD_BYTES {
+            return Room::Enough;
         }
-    }
-
-    /// Whether a message of some size would be stored now.
-    pub fn has_room(&self, cx: &Context<'_>) -> bool {
-        self.fits(0, cx)
+        self.forget();
+        Room::Overflow
     }
 
     fn accept(&mut self, packet: PublishPacket, retained: Retained, cx: &mut Context<'_>) {

@@ -1,6 +1,8 @@
 //! Whom to blame for links that end: a message is set aside only if three links running ended right behind it, in order,
 //! while nothing else was on its way.
 
+use std::collections::BTreeSet;
+
 use super::Session;
 use super::connection::Phase;
 use super::effect::{Effects, Now};
@@ -95,6 +97,21 @@ impl Session {
         fx.events.push(Event::Warning { code: "poison", text });
         let (out, mut cx) = self.outbound(now, fx);
         out.park_suspect(id, ReasonCode::ImplementationSpecificError, &mut cx);
+    }
+
+    /// The message that is being decided on: what remains of a turn that has panicked.
+    pub fn at_hand(&self) -> Option<u64> {
+        self.out.at_hand()
+    }
+
+    /// The message that was sent under this packet identifier and is not finished.
+    pub fn sent_as(&self, pid: u16) -> Option<u64> {
+        self.out.published(pid, self.row.pid_salt)
+    }
+
+    /// Messages that are set aside instead of being sent: they made us panic twice.
+    pub fn shun(&mut self, ids: &BTreeSet<u64>) {
+        self.out.shun(ids);
     }
 
     fn suspect(&mut self, id: Option<u64>, strikes: u32, fx: &mut Effects) {

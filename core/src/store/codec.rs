@@ -23,6 +23,12 @@ const DOWNGRADE: i64 = 8;
 pub(super) const MAYBE_DUP: i64 = 16;
 /// Outbox.
 const PARK: i64 = 32;
+/// Outbox: in this session it was sent with less than was asked for.
+const SENT_DOWNGRADED: i64 = 64;
+/// Outbox: in this session it was sent as QoS 1, whatever was asked for.
+pub(super) const SENT_QOS1: i64 = 128;
+/// Outbox: how it was sent, which is over with the session.
+pub(super) const AS_SENT: i64 = SENT_DOWNGRADED | SENT_QOS1;
 
 /// The version stands first, so that a store written today is read by whatever comes.
 #[derive(Serialize, Deserialize)]
@@ -42,6 +48,11 @@ pub(super) fn outbox_flags(row: &OutboxRow) -> i64 {
         IfUnsupported::Park => PARK,
     };
     i64::from(row.qos.number()) | bit(row.retain, RETAIN) | policy | bit(row.maybe_dup, MAYBE_DUP)
+}
+
+/// Bits of `AS_SENT`.
+pub(super) fn sent_flags(qos: QoS, downgraded: bool) -> i64 {
+    bit(downgraded, SENT_DOWNGRADED) | bit(downgraded && qos == QoS::AtLeastOnce, SENT_QOS1)
 }
 
 pub(super) fn inbox_flags(row: &InboxRow) -> i64 {
@@ -64,13 +75,18 @@ pub(super) struct Flags {
     pub(super) if_unsupported: IfUnsupported,
     /// Outbox.
     pub(super) maybe_dup: bool,
+    /// Outbox: as sent in this session, lower than `qos` if downgraded.
+    pub(super) sent_qos: QoS,
+    /// Outbox.
+    pub(super) downgraded: bool,
 }
 
 impl Flags {
     pub(super) fn read(row: &Row<'_>, column: usize) -> Result<Self, StoreError> {
         let bits: i64 = row.get(column)?;
+        let qos = QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?;
         Ok(Self {
-            qos: QoS::from_number((bits & QOS) as u8).ok_or_else(|| StoreError::corrupt("flags"))?,
+            qos,
             retain: bits & RETAIN != 0,
             dup: bits & DUP != 0,
             replay: bits & REPLAY != 0,
@@ -80,6 +96,8 @@ impl Flags {
                 _ => IfUnsupported::Park,
             },
             maybe_dup: bits & MAYBE_DUP != 0,
+            sent_qos: if bits & SENT_QOS1 == 0 { qos } else { QoS::AtLeastOnce },
+            downgraded: bits & SENT_DOWNGRADED != 0,
         })
     }
 }

@@ -141,6 +141,25 @@ impl Consumer {
         }
     }
 
+    /// The topics of those among `rows` (number, time, topic) that it wants and is not done with.
+    pub(super) fn still_wants(
+        &mut self,
+        connection: &Connection,
+        rows: &[(u64, i64, i64)],
+        tids: &mut BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        let cursor = self.row.cursor;
+        self.marks(connection)?;
+        let (Some(marks), filters) = (&self.marks, &self.row.filters) else { return Ok(()) };
+        let mut wanted = Wanted::new(filters);
+        for (.., tid) in rows.iter().filter(|(seq, ..)| *seq > cursor && !marks.contains(seq)) {
+            if wanted.wants(*tid, |tid| topic_name(connection, tid))? {
+                tids.insert(*tid);
+            }
+        }
+        Ok(())
+    }
+
     fn store(&mut self, connection: &Connection, inserts: &Inserts) -> Result<(), StoreError> {
         let name = self.row.name.as_str();
         if self.stored_cursor != self.row.cursor {

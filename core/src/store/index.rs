@@ -55,7 +55,8 @@ impl Store {
         if !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK")?;
         }
-        (self.in_turn, self.kept, self.indexed) = (false, None, read_indexed(&self.connection)?);
+        (self.in_turn, self.locked) = (false, false);
+        (self.kept, self.indexed) = (None, read_indexed(&self.connection)?);
         self.pending.clear();
         let undone = read_hot(&self.connection)?.turn == self.hot.turn;
         self.broken &= !undone;

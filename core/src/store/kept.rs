@@ -80,7 +80,7 @@ impl Store {
         {
             let mut statement = self.connection.prepare_cached(
                 "SELECT tid, name, length(last_payload) FROM topic INDEXED BY topic_kept
-                 WHERE last_payload IS NOT NULL ORDER BY last_at_ms LIMIT ?1",
+                 WHERE last_payload IS NOT NULL AND tid < (SELECT max(tid) FROM topic) ORDER BY last_at_ms LIMIT ?1",
             )?;
             let mut rows = statement.query([int(PRUNE_AT_ONCE)])?;
             while kept.is_over()
@@ -95,10 +95,8 @@ impl Store {
             }
         }
         for (tid, name) in gone {
-            let sql = "DELETE FROM topic WHERE tid = ?1 AND tid < (SELECT max(tid) FROM topic)";
-            if self.connection.prepare_cached(sql)?.execute([tid])? > 0 {
-                self.topics.forget(&name);
-            }
+            self.connection.prepare_cached("DELETE FROM topic WHERE tid = ?1")?.execute([tid])?;
+            self.topics.forget(&name);
         }
         self.kept = Some(kept);
         Ok(())

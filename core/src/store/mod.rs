@@ -44,6 +44,7 @@ mod waiting;
 mod writer;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -91,8 +92,12 @@ pub struct Store {
     topics: Topics,
     consumers: Consumers,
     staged: Staged,
-    /// A transaction is open.
+    /// A transaction is open, and something may stand in it.
     in_turn: bool,
+    /// A transaction is open for its lock alone.
+    locked: bool,
+    /// How long somebody else's lock is waited for.
+    patience: Duration,
     /// Something failed in the middle: only `reopen` helps.
     broken: bool,
     /// The system may have failed to sync the log: part of what can be read from it may be in memory alone.

@@ -186,6 +186,8 @@ impl Store {
             consumers,
             staged: Staged::default(),
             in_turn: false,
+            locked: false,
+            patience: BUSY_TIMEOUT,
             broken: false,
             doubt: false,
             hot,

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Store;
-use super::codec::{Flags, MAYBE_DUP, encode_props, int, outbox_flags, read_outbox, read_size, read_u64};
+use super::codec::{
+    AS_SENT, Flags, MAYBE_DUP, SENT_QOS1, encode_props, int, outbox_flags, read_outbox, read_size, read_u64,
+};
 use super::error::StoreError;
 use super::waiting::parked_reason;
 use super::writer::{NewRow, VerdictRow};
@@ -26,7 +28,7 @@ impl Store {
         if self.staged.outbox.last().is_some_and(|last| last.row.id >= row.id) {
             self.flush()?;
         }
-        self.staged.outbox.push(NewRow { row, ended: false });
+        self.staged.outbox.push(NewRow { row, sent: 0, ended: false });
         Ok(())
     }
 
@@ -53,12 +55,12 @@ impl Store {
     pub(super) fn flush_outbox(&mut self) -> Result<(), StoreError> {
         let (connection, staged) = (&self.connection, &mut self.staged);
         staged.outbox.retain(|new| !new.ended);
-        self.inserts.outbox.run(connection, &staged.outbox, |columns, NewRow { row, .. }| {
+        self.inserts.outbox.run(connection, &staged.outbox, |columns, NewRow { row, sent, .. }| {
             columns.put(int(row.id))?;
             columns.put(row.topic.as_str())?;
             columns.put(&row.payload[..])?;
             columns.put(encode_props(row.props.as_deref())?)?;
-            columns.put(outbox_flags(row))?;
+            columns.put(outbox_flags(row) | sent)?;
             columns.put(row.expires_ms)?;
             columns.put(row.supersede.as_deref())?;
             Ok(columns.put(row.after_ord.map(int))?)
@@ -137,8 +139,9 @@ impl Store {
         self.connection.execute("DELETE FROM skipped_pid", [])?;
         for (first, last) in sent_ids(sent_through) {
             self.connection.execute(
-                "UPDATE outbox SET flags = flags | ?3 WHERE id BETWEEN ?1 AND ?2 AND flags & ?3 = 0",
-                [first, last, MAYBE_DUP],
+                "UPDATE outbox SET flags = (flags | ?3) & ~?4
+                 WHERE id BETWEEN ?1 AND ?2 AND (flags & ?3 = 0 OR flags & ?4 > 0)",
+                [first, last, MAYBE_DUP, AS_SENT],
             )?;
         }
         self.any_released = false;
@@ -151,8 +154,8 @@ impl Store {
         for (first, last) in sent_ids(sent_through) {
             self.connection.execute(
                 "UPDATE outbox SET flags = flags | ?3
-                 WHERE id BETWEEN ?1 AND ?2 AND flags & 3 = 2 AND id NOT IN (SELECT id FROM released)",
-                [first, last, MAYBE_DUP],
+                 WHERE id BETWEEN ?1 AND ?2 AND flags & 3 = 2 AND flags & ?4 = 0 AND id NOT IN (SELECT id FROM released)",
+                [first, last, MAYBE_DUP, SENT_QOS1],
             )?;
         }
         Ok(())
@@ -176,7 +179,8 @@ impl Store {
                     let flags = Flags::read(row, 1)?;
                     found.push(InFlightRow {
                         id: read_u64(row, 0)?,
-                        qos: flags.qos,
+                        qos: flags.sent_qos,
+                        downgraded: flags.downgraded,
                         maybe_dup: flags.maybe_dup || is_copied(copied, read_u64(row, 0)?),
                         size: read_size(row, 2, 3)?,
                         released: row.get(4)?,

@@ -1,5 +1,7 @@
 //! An inbox at its limit whose policy is to drop the oldest: messages go before every consumer is done with them.
 
+use std::collections::BTreeSet;
+
 use super::Store;
 use super::consumers::SkippedRow;
 use super::error::StoreError;
@@ -39,7 +41,6 @@ impl Store {
 
     fn drop_rows(&mut self, over: Removed, max_rows: usize) -> Result<Dropped, StoreError> {
         self.flush()?;
-        let done = self.consumers.done_by_all();
         let chosen = self.choose_oldest(u64::MAX >> 1, i64::MIN, over, max_rows)?;
         let mut dropped = Dropped { removed: chosen.removed, ..Dropped::default() };
         let (Some((first, from_ms, _)), Some((last, to_ms, _))) =
@@ -48,18 +49,15 @@ impl Store {
             return Ok(dropped);
         };
         (dropped.first_seq, dropped.between_ms) = (first, (from_ms, to_ms));
+        let mut tids = BTreeSet::new();
         for consumer in self.consumers.0.values_mut() {
+            consumer.still_wants(&self.connection, &chosen.rows, &mut tids)?;
             // No more rows than were chosen: they are the oldest.
             let mut left = chosen.rows.len() + 1;
             consumer.skip(&self.connection, last, &mut left, &mut dropped.skipped)?;
         }
-        if !dropped.skipped.is_empty() {
-            let mut tids: Vec<i64> = chosen.rows.iter().filter(|(seq, ..)| *seq > done).map(|(.., tid)| *tid).collect();
-            tids.sort_unstable();
-            tids.dedup();
-            for tid in tids.into_iter().take(TOPICS + 1) {
-                dropped.topics.push(topic_name(&self.connection, tid)?);
-            }
+        for tid in tids.into_iter().take(TOPICS + 1) {
+            dropped.topics.push(topic_name(&self.connection, tid)?);
         }
         self.remove_chosen(chosen)?;
         Ok(dropped)

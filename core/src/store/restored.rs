@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::Store;
-use super::codec::{MAYBE_DUP, int, read_size, read_u64};
+use super::codec::{AS_SENT, MAYBE_DUP, int, read_size, read_u64};
 use super::error::{StoreError, StoreErrorKind};
 use super::lock::DriverLock;
 use super::mark::Mark;
@@ -107,8 +107,8 @@ fn become_another(turn: &Connection, mut hot: Hot, store_id: [u8; 16], salt: u32
             turn.query_row("SELECT min(id) FROM outbox WHERE id > ?1 AND id <= ?2", in_flight, |row| row.get(0))?;
         if let Some(oldest) = oldest {
             turn.execute(
-                "UPDATE outbox SET flags = flags | ?3 WHERE id > ?1 AND id <= ?2 AND flags & ?3 = 0",
-                [in_flight[0], in_flight[1], MAYBE_DUP],
+                "UPDATE outbox SET flags = (flags | ?3) & ~?4 WHERE id > ?1 AND id <= ?2",
+                [in_flight[0], in_flight[1], MAYBE_DUP, AS_SENT],
             )?;
             lane.sent_through = oldest.cast_unsigned() - base - 1;
         }

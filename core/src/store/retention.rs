@@ -7,7 +7,6 @@ use rusqlite::OptionalExtension as _;
 use super::Store;
 use super::codec::{int, read_size, read_u64};
 use super::error::{StoreError, StoreErrorKind};
-use super::open::BUSY_TIMEOUT;
 use crate::model::rows::InboxRow;
 
 /// The log is copied into the database at the end of a turn from so many pages on.
@@ -145,7 +144,7 @@ impl Store {
     /// # Errors
     /// The store's. After anything but `Full` and `Busy`: see [`Store::reopen`].
     pub fn maintain(&mut self, idle: bool) -> Result<bool, StoreError> {
-        if self.in_turn || self.broken {
+        if self.in_turn || self.locked || self.broken {
             return Ok(false);
         }
         let done = self.shorten_log(idle);
@@ -175,7 +174,7 @@ impl Store {
             // A reader in the middle of a page is not worth waiting for.
             self.connection.busy_timeout(Duration::ZERO)?;
             let done = self.log_pages("TRUNCATE");
-            self.connection.busy_timeout(BUSY_TIMEOUT)?;
+            self.connection.busy_timeout(self.patience)?;
             if done? == 0 {
                 // The log was synced before it was copied, and the database after.
                 self.certain = self.hot.turn;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::boot::SKIP;
 use super::checkup::counted;
-use super::codec::{MAYBE_DUP, int, read_topic};
+use super::codec::{AS_SENT, MAYBE_DUP, int, read_topic};
 use super::copying::{TABLES, copy};
 use super::create::{fill, put_in_place};
 use super::error::StoreError;
@@ -171,8 +171,8 @@ fn fill_from(
     let sent = old.as_ref().map_or([LARGEST; 2], Hot::sent_through);
     for (lane, through) in sent.iter().enumerate() {
         turn.execute(
-            "UPDATE outbox SET flags = flags | ?3 WHERE id BETWEEN ?1 AND ?2",
-            params![int(join_id(lane, 0)), int(join_id(lane, *through)), MAYBE_DUP],
+            "UPDATE outbox SET flags = (flags | ?3) & ~?4 WHERE id BETWEEN ?1 AND ?2",
+            params![int(join_id(lane, 0)), int(join_id(lane, *through)), MAYBE_DUP, AS_SENT],
         )?;
     }
     turn.execute_batch(

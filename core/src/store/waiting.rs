@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Store;
-use super::codec::{MAYBE_DUP, int, read_outbox, read_size, read_u64};
+use super::codec::{AS_SENT, MAYBE_DUP, int, read_outbox, read_size, read_u64};
 use super::error::StoreError;
 use super::outbox::{BYTES, encode_outcome};
 use crate::model::reason::ReasonCode;
@@ -45,6 +45,21 @@ impl Store {
         Ok(())
     }
 
+    /// `sent`: bits of `codec::AS_SENT`.
+    pub(super) fn sent_as(&mut self, id: u64, sent: i64) -> Result<(), StoreError> {
+        if let Ok(index) = self.staged.outbox.binary_search_by_key(&id, |new| new.row.id) {
+            self.staged.outbox[index].sent = sent;
+            return Ok(());
+        }
+        self.begin()?;
+        self.connection.prepare_cached("UPDATE outbox SET flags = flags & ~?2 | ?3 WHERE id = ?1")?.execute([
+            int(id),
+            AS_SENT,
+            sent,
+        ])?;
+        Ok(())
+    }
+
     pub(super) fn park(&mut self, id: u64, reason: ReasonCode, maybe_dup: bool, at_ms: i64) -> Result<(), StoreError> {
         self.begin()?;
         self.flush()?;
@@ -52,9 +67,10 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO parked (id, topic, payload, props, flags, expires_ms, supersede, reason, at_ms)
-                 SELECT id, topic, payload, props, flags | ?2, expires_ms, supersede, ?3, ?4 FROM outbox WHERE id = ?1",
+                 SELECT id, topic, payload, props, (flags | ?2) & ~?5, expires_ms, supersede, ?3, ?4 FROM outbox
+                 WHERE id = ?1",
             )?
-            .execute(params![int(id), set, reason.code(), at_ms])?;
+            .execute(params![int(id), set, reason.code(), at_ms, AS_SENT])?;
         self.connection.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([int(id)])?;
         Ok(())
     }

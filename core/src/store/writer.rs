@@ -1,13 +1,14 @@
 //! One turn of writes: staged, flushed in batches, committed together with the counters.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use super::batch::Insert;
 use super::error::{StoreError, StoreErrorKind};
 use super::retention::Removed;
-use super::{Store, codec::int};
+use super::{Store, codec::int, codec::sent_flags};
 use crate::model::options::Durability;
 use crate::model::rows::{Hot, InboxRow, OutboxRow};
 use crate::model::writes::Write;
@@ -27,6 +28,8 @@ pub(super) struct VerdictRow {
 /// A message published in this turn.
 pub(super) struct NewRow {
     pub(super) row: OutboxRow,
+    /// Bits of `codec::AS_SENT`.
+    pub(super) sent: i64,
     /// It also ended in this turn: it never touches the table.
     pub(super) ended: bool,
 }
@@ -116,6 +119,7 @@ impl Store {
                 Ok(())
             }
             Write::SentAfter { id, after_ord } => self.sent_after(id, after_ord),
+            Write::SentAs { id, qos, downgraded } => self.sent_as(id, sent_flags(qos, downgraded)),
             Write::Park { id, reason, maybe_dup, at_ms } => self.park(id, reason, maybe_dup, at_ms),
             Write::ParkedGone { id, verdict, at_ms } => self.parked_gone(id, verdict, at_ms),
             Write::SkipPid(pid) => self.skip_pid(pid),
@@ -184,7 +188,8 @@ impl Store {
             ..self.hot
         };
         if !self.in_turn && self.staged.is_empty() && !self.consumers.is_dirty() && next == clocks_only {
-            return Ok(false);
+            let unlocked = self.unlock_writing();
+            return self.note(unlocked).map(|()| false);
         }
         let done = self.commit_turn(next);
         self.note(done)?;
@@ -218,10 +223,45 @@ impl Store {
     /// Opens the turn's transaction, unless it is open.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         if !self.in_turn {
-            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            self.in_turn = true;
+            self.lock()?;
+            (self.in_turn, self.locked) = (true, false);
         }
         Ok(())
+    }
+
+    /// Takes SQLite's write lock for the turn that begins, so that nobody else's is met in the middle of it. [`Store::commit`]
+    /// gives it back, whether there is something to commit or not.
+    ///
+    /// # Errors
+    /// `Busy`: another program holds it; nothing was changed, call it again. Anything else: see [`Store::reopen`].
+    pub fn lock_writing(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        let done = if self.in_turn { Ok(()) } else { self.lock() };
+        self.note(done)
+    }
+
+    fn lock(&mut self) -> Result<(), StoreError> {
+        if !self.locked {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            self.locked = true;
+        }
+        Ok(())
+    }
+
+    fn unlock_writing(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.locked) {
+            self.connection.prepare_cached("ROLLBACK")?.execute([])?;
+        }
+        Ok(())
+    }
+
+    /// How long a lock that another program holds is waited for within one call.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<(), StoreError> {
+        self.patience = patience;
+        Ok(self.connection.busy_timeout(patience)?)
     }
 
     /// Hands everything staged to SQLite, so that a read sees it.

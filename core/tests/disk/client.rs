@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use homing::store::reader::Reader;
-use homing::{Fate, Homing, MessageId, Options, Publish, PublishError, TopicName};
+use homing::{Cancel, Event, Fate, Homing, MessageId, Options, Publish, PublishError, TopicName};
 use homing_fault_vfs::{Disk, Lasts, Op, Trouble};
 
 use crate::store_common::{open, path};
@@ -171,4 +171,29 @@ fn p1_an_accepted_publish_is_there_and_a_refused_one_is_not_on_a_disk_with_error
 #[test]
 fn p10_an_accepted_publish_is_there_and_a_refused_one_is_not_on_a_full_disk() {
     block_on("client, full disk", Trouble::Full);
+}
+
+#[test]
+fn p9_an_end_whose_commit_failed_and_yet_happened_is_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let test = async {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::watch(folder.path()).unwrap();
+        let client = Homing::open(options(&path(&folder))).await.unwrap();
+        let mut events = client.events();
+        let message = || Publish::new(TopicName::new("light").unwrap(), "on");
+        let id = client.publish(message()).await.unwrap();
+        disk.fail(Op::Sync, 1, Trouble::Io, Lasts::Once);
+        assert_eq!(client.cancel(id).await, Ok(Cancel::Cancelled));
+        assert_eq!(client.fate(id).await, Ok(Fate::Cancelled));
+        assert_eq!(client.metrics().commit_failures, 1);
+        loop {
+            if let Event::Settled(ends) = events.next().await.unwrap() {
+                assert_eq!(*ends, [(id, Fate::Cancelled)]);
+                break;
+            }
+        }
+        client.close(Duration::from_secs(5)).await.unwrap();
+    };
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), test).await }).unwrap();
 }

@@ -122,7 +122,7 @@ pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Result<Exit, Failure> {
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
     });
-    let looked = look(&store, args.repair);
+    let looked = look(common, &store, args.repair);
     if let Some(progress) = progress {
         progress.finish_and_clear();
     }
@@ -134,9 +134,14 @@ pub(crate) fn run(common: &Common, args: &DoctorArgs) -> Result<Exit, Failure> {
     Ok(if line.ok { Exit::Done } else { Exit::Failed })
 }
 
-fn look(store: &Path, repair: bool) -> Result<(Vec<String>, Checkup), Failure> {
+fn look(common: &Common, store: &Path, repair: bool) -> Result<(Vec<String>, Checkup), Failure> {
     let repaired = match repair {
-        true => Checkup::repair(&Options::new(store))?,
+        true => {
+            let mut options = Options::new(store);
+            // For a store whose own cannot be read.
+            options.client_id.clone_from(&common.client_id);
+            Checkup::repair(&options)?
+        }
         false => Vec::new(),
     };
     Ok((repaired, Checkup::run(store)?))

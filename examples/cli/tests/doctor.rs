@@ -50,6 +50,22 @@ fn a_store_is_well_ill_and_mended() {
 }
 
 #[test]
+fn a_repair_gives_the_configured_client_id_to_a_store_whose_own_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("light.db");
+    let homing = Homing::new(BINARY, &store);
+    homing.json(["pub", "home/light", "on", "--wait", "accepted", "--json", "--client-id", "kitchen"]);
+    let length = std::fs::metadata(&store).unwrap().len();
+    std::fs::write(&store, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    let (status, report, text) = doctor(&store, &["--json", "--repair", "--client-id", "kitchen"]);
+    assert_eq!((status, &report["ok"]), (Some(0), &json!(true)), "{text}");
+    assert_eq!(homing.json(["status", "--json"])[0]["client_id"], "kitchen");
+    // One that can be read is not overruled.
+    let (status, _, text) = doctor(&store, &["--repair", "--client-id", "cellar"]);
+    assert!(status == Some(1) && text.contains("ClientIdMismatch"), "{text}");
+}
+
+#[test]
 fn what_is_missing_foreign_or_driven_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("light.db");

@@ -17,17 +17,28 @@ use crate::model::event::Why;
 use crate::model::profile::{AwsAuth, Profile};
 use crate::session::Session;
 use crate::wire::encode;
+use crate::wire::packet::Packet;
+
+/// A message with this topic makes a test panic.
+#[cfg(test)]
+pub(crate) const PANICS: &str = "panic/encoded";
 
 impl Driver {
     pub(super) fn send(&mut self) {
         if let Slot::Open(link, decoder) = &mut self.slot {
             let protocol = decoder.protocol();
             for packet in self.out.sends.drain(..) {
+                if let Packet::Publish(publish) = &packet {
+                    self.sending = Some(publish.pid);
+                    #[cfg(test)]
+                    assert_ne!(publish.topic.as_str(), PANICS);
+                }
                 if let Err(error) = encode(&packet, protocol, link.output()) {
                     tracing::error!(error = %error, "a packet could not be written");
                     self.out.close = true;
                 }
             }
+            self.sending = None;
             link.try_write();
             if !self.engine.as_ref().is_some_and(|engine| engine.session().wants_credit()) {
                 // Nobody waits for the buffer to run empty: no turn for it.
@@ -119,14 +130,14 @@ impl Driver {
         self.counted = self.counters();
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(in crate::client) fn finish(&mut self) {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
         self.glance_farewell();
-        let result = match self.engine.take() {
-            Some(engine) => engine.farewell(self.clock.now()).map_err(|error| Error::Storage { detail: error.text }),
-            None => Ok(()),
-        };
+        let until = self.closing.as_ref().map_or_else(Instant::now, |(at, _)| *at);
+        let farewell = |mut engine: Engine| engine.be_patient(until).and_then(|()| engine.farewell(self.clock.now()));
+        let result = self.engine.take().map_or(Ok(()), farewell);
+        let result = result.map_err(|error| Error::Storage { detail: error.text });
         self.slot = Slot::None;
         if let Some((_, answer)) = self.closing.take() {
             drop(answer.send(result));

@@ -29,6 +29,8 @@ fn p4_a_jump_of_the_wall_clock_deletes_nothing_for_a_day() {
     let (_, events) = bench.turn_at(jumped(200_000, 40 * DAY), tick());
     assert!(warned(&events));
     assert_eq!((bench.seqs(), skipped(&events)), (vec![1, 2, 3], vec![]));
+    let now = jumped(200_000, 40 * DAY);
+    assert!(bench.engine.timeout(now).is_some_and(|at| at > now.mono_ms), "a day of turns without a pause");
 
     // A restart does not forget it.
     let (engine, _) = bench.engine.fail().reopen(NOW.wall_ms, 2).unwrap();

@@ -9,9 +9,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use super::driver::{broker, connack, options, run};
+use super::engine::{Bench, NOW};
+use crate::client::glance::Writer;
 use crate::model::message::{Publish, QoS};
 use crate::model::reason::ReasonCode;
 use crate::model::topic::{TopicFilter, TopicName};
+use crate::session::effect::Now;
 use crate::wire::packet::{Ack, Packet, PublishPacket};
 use crate::{Glance, Homing, OpenError};
 
@@ -138,4 +141,19 @@ fn filters_that_make_no_sense_are_refused() {
             assert!(matches!(&error, OpenError::Option { option: "glance", .. }), "{error}");
         }
     });
+}
+
+#[test]
+fn a_file_that_could_not_be_written_is_tried_again_without_a_new_turn_and_leaves_nothing_behind() {
+    let bench = Bench::new(|options| options.glance = Some(Glance::new(filters(&["#"]))));
+    let path = bench.folder.path().join("store.db-glance");
+    std::fs::create_dir(&path).unwrap();
+    let mut writer = Writer::new(&bench.engine.options).unwrap();
+    writer.write(7, "connected", NOW);
+    assert!(!bench.folder.path().join("store.db-glance-new").exists());
+    let at = writer.due(7, "connected").expect("it shows nothing yet");
+    assert!(at > NOW.mono_ms);
+    std::fs::remove_dir(&path).unwrap();
+    writer.write(7, "connected", Now { mono_ms: at, ..NOW });
+    assert_eq!((path.is_file(), writer.due(7, "connected")), (true, None));
 }

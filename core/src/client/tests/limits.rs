@@ -10,8 +10,9 @@ use crate::client::command::Command;
 use crate::client::turn::{Engine, TurnInput};
 use crate::model::error::{OpenError, PublishError};
 use crate::model::event::Fate;
-use crate::model::message::{Lane, QoS};
+use crate::model::message::{IfUnsupported, Lane, QoS};
 use crate::model::options::{Limit, OutboxFull, Qos0Offline};
+use crate::wire::packet::Packet;
 
 #[test]
 fn p7_refuse_stores_nothing_and_a_batch_is_all_or_none() {
@@ -122,5 +123,28 @@ fn p7_qos_0_without_a_connection_waits_or_is_refused_or_dropped_as_asked() {
         app.online(|_| {});
         let id = app.publish(qos0());
         assert_eq!(app.fate(id), Fate::Sent, "{policy:?}");
+    }
+}
+
+#[test]
+fn p9_a_downgraded_message_goes_again_as_it_went_also_behind_a_kill() {
+    let mut app = App::new(|_| {});
+    app.online(|broker| broker.maximum_qos = Some(1));
+    let ids = [Lane::Normal, Lane::Urgent].map(|lane| {
+        let mut willing = message().qos(QoS::ExactlyOnce).lane(lane);
+        willing.if_unsupported = IfUnsupported::Downgrade;
+        app.publish(willing)
+    });
+    app.restart();
+    // The broker takes QoS 2 now, and may have the first ones.
+    let sends = app.online(|_| {});
+    let went = |packet: &Packet| match packet {
+        Packet::Publish(publish) => Some((publish.qos, publish.dup)),
+        _ => None,
+    };
+    assert_eq!(sends.iter().filter_map(went).collect::<Vec<_>>(), [(QoS::AtLeastOnce, true); 2]);
+    acknowledge(&mut app, &sends);
+    for id in ids {
+        assert_eq!(app.fate(id), Fate::Delivered { maybe_twice: false, maybe_lost: false, downgraded: true });
     }
 }

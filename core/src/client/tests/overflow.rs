@@ -5,7 +5,7 @@ use crate::client::turn::TurnInput;
 use crate::model::event::{Event, Why};
 use crate::model::message::QoS;
 use crate::model::options::{InboxFull, Limit};
-use crate::model::topic::TopicName;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::session::effect::{Input, Now};
 use crate::store::reader::Reader;
 use crate::wire::packet::{Ack, Packet, PublishPacket};
@@ -88,4 +88,29 @@ fn room_for_a_large_message_among_many_small_ones_is_made_turn_after_turn() {
         bench.turn_at(later, vec![TurnInput::Session(Input::Tick)]);
         assert!(bench.engine.timeout(later).is_none_or(|at| at > later.mono_ms), "and then there is rest");
     }
+}
+
+#[test]
+fn p7_a_gap_names_only_what_a_consumer_still_wanted() {
+    let mut bench = Bench::new(|options| {
+        options.inbox_limit = Limit { messages: 4, bytes: 1 << 20 };
+        options.inbox_full = InboxFull::DropOldest;
+        options.first_consumer_filters = vec![TopicFilter::new("down").unwrap()];
+    });
+    let other = packet(Packet::Publish(PublishPacket {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic: TopicName::new("other").unwrap(),
+        pid: 0,
+        payload: bytes::Bytes::new(),
+        props: None,
+    }));
+    let mut inputs = vec![publish(QoS::AtMostOnce, 0, 1), other];
+    inputs.extend((0..4).map(|_| publish(QoS::AtMostOnce, 0, 1)));
+    bench.turn(inputs);
+    assert_eq!(seqs(&bench), [3, 4, 5, 6]);
+    let gaps = Reader::open(&bench.folder.path().join("store.db")).unwrap().gaps().unwrap();
+    let filters: Vec<_> = gaps.iter().flat_map(|gap| gap.filters.iter().map(TopicFilter::as_str)).collect();
+    assert_eq!(filters, ["down"], "nobody wanted the other one");
 }

@@ -97,3 +97,28 @@ fn p10_a_turn_takes_in_what_its_room_allows_and_the_next_one_goes_on() {
     assert_eq!(stored + sends.len(), 1_000);
     assert_eq!(warnings(&events), [""; 0], "that was no shortage");
 }
+
+#[test]
+fn shortages_at_the_edge_are_told_once_a_minute() {
+    let mut bench = Bench::new(|_| {});
+    let (mut told, mut pid) = (Vec::new(), 0);
+    for second in 0..130 {
+        let full = second % 4 < 2;
+        bench.engine.store.simulate_free(if full { 100 << 10 } else { 1 << 30 });
+        pid += 1;
+        let (_, events) = bench.turn_at(later(second * 1_000), vec![message(pid)]);
+        told.extend(warnings(&events).into_iter().map(|code| (second, code)));
+        let storage = bench.engine.metrics().storage;
+        assert_eq!(storage, if full { Storage::Full } else { Storage::Ok }, "{second}: whoever asks is told the truth");
+    }
+    let codes: Vec<&str> = told.iter().map(|(_, code)| *code).collect();
+    assert_eq!(codes, ["storage_full", "storage_ok"].repeat(3), "{told:?}");
+    // One that stays is told when the minute is over.
+    bench.engine.store.simulate_free(100 << 10);
+    let mut at = None;
+    for second in 130..200 {
+        let (_, events) = bench.turn_at(later(second * 1_000), vec![message(1_000)]);
+        at = at.or_else(|| warnings(&events).contains(&"storage_full").then_some(second));
+    }
+    assert!(at.is_some_and(|at| at >= 180), "{at:?} after {told:?}");
+}

@@ -7,6 +7,10 @@ use crate::model::reason::ReasonCode;
 use crate::model::rows::OutboxRow;
 use crate::wire::packet::{Packet, PublishPacket};
 
+/// A row with this topic makes a test panic.
+#[cfg(test)]
+pub(crate) const PANICS: &str = "panic/decided";
+
 /// What becomes of the row at the front.
 pub(super) enum Admit {
     /// Not now.
@@ -80,6 +84,11 @@ impl Outbound {
     }
 
     pub(super) fn admit(&self, row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Admit {
+        if self.shunned.contains(&row.id) {
+            return Admit::Park(ReasonCode::ImplementationSpecificError);
+        }
+        #[cfg(test)]
+        assert_ne!(row.topic.as_str(), PANICS);
         let sent = match Self::supported(row, limits, cx) {
             Ok(sent) => sent,
             Err(reason) if row.if_unsupported == IfUnsupported::Park => return Admit::Park(reason),

@@ -1,6 +1,8 @@
 //! A message that closes every link it is sent on (a 3.1.1 broker has no other way to refuse one): found by sending one at
 //! a time, and told from a bad network by how the links end.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Outbound};
 use crate::model::message::QoS;
 use crate::model::reason::ReasonCode;
@@ -101,6 +103,16 @@ impl Outbound {
     /// The message of a packet identifier, if nothing but its PUBLISH was sent.
     pub fn published(&self, pid: u16, salt: u64) -> Option<u64> {
         self.find(pid, salt).filter(|(_, slot)| slot.progress == Progress::Published).map(|(id, _)| id)
+    }
+
+    /// See [`Session::at_hand`](crate::session::Session::at_hand).
+    pub fn at_hand(&self) -> Option<u64> {
+        self.at_hand
+    }
+
+    /// See [`Session::shun`](crate::session::Session::shun).
+    pub fn shun(&mut self, ids: &BTreeSet<u64>) {
+        self.shunned.clone_from(ids);
     }
 
     /// The broker will never take this one.

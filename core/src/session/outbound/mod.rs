@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 pub use acks::{Downgrade, Known};
+#[cfg(test)]
+pub(crate) use admit::PANICS;
 use admit::{Admit, Sent, packet_of};
 use care::Care;
 use queue::Queue;
@@ -102,6 +104,9 @@ pub struct Outbound {
     unparking: Option<u64>,
     care: Care,
     rate: Rate,
+    /// Stays behind if deciding on it panics.
+    at_hand: Option<u64>,
+    shunned: BTreeSet<u64>,
     /// Links lost without an acknowledgement between.
     fruitless: u32,
     /// On this link.
@@ -131,6 +136,8 @@ impl Outbound {
             unparking: None,
             care: Care::Off,
             rate: Rate::default(),
+            at_hand: None,
+            shunned: BTreeSet::new(),
             fruitless: 0,
             acknowledged: false,
             sent_any: false,
@@ -250,6 +257,11 @@ impl Outbound {
     /// Sends what may be sent.
     pub fn pump(&mut self, cx: &mut Context<'_>) {
         self.rate.waits(false);
+        self.send_all(cx);
+        self.at_hand = None;
+    }
+
+    fn send_all(&mut self, cx: &mut Context<'_>) {
         let Some(limits) = self.link.filter(|_| !self.held) else { return };
         while !self.care.holds() {
             if self.resend.is_some() && !self.resend(&limits, cx) {
@@ -257,6 +269,7 @@ impl Outbound {
             }
             let Some(lane) = self.next_lane(cx) else { return };
             let Some(row) = self.queues[lane].front() else { return };
+            self.at_hand = Some(row.id);
             let slots = &self.queues[lane].slots;
             if !slots.is_empty() && split_id(row.id).1 - slots.oldest() >= LANES[lane].count() {
                 return;
@@ -314,6 +327,12 @@ impl Outbound {
         let (id, size) = (row.id, row.size());
         let (lane, ord) = split_id(id);
         let downgraded = sent.qos != row.qos || sent.retain != row.retain;
+        let before = self.queues[lane].slots.get(ord).filter(|slot| slot.progress == Progress::Published);
+        let before = before.map_or((row.qos, false), |slot| (slot.sent_qos, slot.downgraded));
+        if sent.qos != QoS::AtMostOnce && before != (sent.qos, downgraded) {
+            // Behind a kill it goes again as it went, or a QoS 2 message would stand beside the first one.
+            cx.fx.writes.push(Write::SentAs { id, qos: sent.qos, downgraded });
+        }
         let pid = Self::pid(id, cx.salt);
         self.credit -= size as i64 + 8;
         self.rate.took(cx.now.mono_ms);

@@ -90,6 +90,7 @@ impl Outbound {
                     break;
                 }
             };
+            self.at_hand = Some(row.id);
             let (lane, ord) = split_id(row.id);
             let slot = self.queues[lane].slots.get(ord).copied();
             let Some(slot) = slot.filter(|slot| slot.progress == Progress::Published && !slot.counted) else {

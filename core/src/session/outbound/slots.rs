@@ -55,7 +55,8 @@ impl Slots {
             let progress = if row.released { Progress::Released } else { Progress::Published };
             let (_, ord) = split_id(row.id);
             slots.reach(ord);
-            slots.put(ord, Slot { progress, sent_qos: row.qos, maybe_dup: row.maybe_dup, size: row.size, ..HOLE });
+            let InFlightRow { qos: sent_qos, downgraded, maybe_dup, size, .. } = *row;
+            slots.put(ord, Slot { progress, sent_qos, downgraded, maybe_dup, size, ..HOLE });
         }
         if !slots.is_empty() {
             slots.reach(sent_through);

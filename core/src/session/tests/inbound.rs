@@ -100,6 +100,27 @@ fn a_blocked_link_comes_back_when_there_is_room_and_asks_for_little() {
 }
 
 #[test]
+fn no_link_before_there_is_room_for_a_large_message_that_was_forgotten() {
+    let mut rig = Rig::new(|options| options.inbox_limit = Limit { messages: 10, bytes: 12 << 20 });
+    rig.online(false);
+    rig.message(1, 1, &vec![0; 5 << 20]);
+    rig.message(1, 2, &vec![0; 9 << 20]);
+    rig.closed();
+    assert_eq!(rig.last_state(), Some(&State::Offline(Why::InboxFull)));
+    // It would come again, and be forgotten again.
+    rig.session.hot_mut().inbox_bytes = 4 << 20;
+    make_room(&mut rig, 0);
+    rig.pass(600_000);
+    assert!(!rig.open && rig.session.wants_room());
+    rig.session.hot_mut().inbox_bytes = 2 << 20;
+    make_room(&mut rig, 0);
+    rig.link_up();
+    rig.accept(true);
+    rig.message(1, 2, &vec![0; 9 << 20]);
+    assert_eq!(words(&rig.sent()), ["puback 2"]);
+}
+
+#[test]
 fn a_message_larger_than_the_whole_limit_gets_into_an_empty_inbox() {
     let mut rig = Rig::new(|options| options.inbox_limit = Limit { messages: 10, bytes: 100 });
     rig.online(false);

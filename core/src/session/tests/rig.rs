@@ -27,6 +27,8 @@ pub(super) struct Rig {
     pub(super) row: SessionRow,
     pub(super) outbox: BTreeMap<u64, OutboxRow>,
     pub(super) released: Vec<u64>,
+    /// Unlike what was asked for.
+    pub(super) sent_as: BTreeMap<u64, (QoS, bool)>,
     pub(super) parked: BTreeMap<u64, (OutboxRow, ReasonCode)>,
     pub(super) skipped: Vec<u16>,
     pub(super) received: BTreeMap<u16, ReceivedQos2>,
@@ -81,6 +83,7 @@ impl Rig {
             row,
             outbox: BTreeMap::new(),
             released: Vec::new(),
+            sent_as: BTreeMap::new(),
             parked: BTreeMap::new(),
             skipped: Vec::new(),
             received: BTreeMap::new(),
@@ -115,12 +118,10 @@ impl Rig {
 
     /// The process dies and comes again, perhaps with other options.
     pub(super) fn restart(&mut self) {
-        let in_flight = self.outbox.iter().filter(|(id, _)| self.hot.is_in_flight(**id)).map(|(id, row)| InFlightRow {
-            id: *id,
-            qos: row.qos,
-            maybe_dup: row.maybe_dup,
-            size: row.size(),
-            released: self.released.contains(id),
+        let in_flight = self.outbox.iter().filter(|(id, _)| self.hot.is_in_flight(**id)).map(|(id, row)| {
+            let (qos, downgraded) = self.sent_as.get(id).copied().unwrap_or((row.qos, false));
+            let released = self.released.contains(id);
+            InFlightRow { id: *id, qos, downgraded, maybe_dup: row.maybe_dup, size: row.size(), released }
         });
         let restored = Restored {
             row: self.row.clone(),

@@ -22,6 +22,7 @@ impl Rig {
                     row.after_ord = Some(after_ord);
                 }
             }
+            Write::SentAs { id, qos, downgraded } => drop(self.sent_as.insert(id, (qos, downgraded))),
             Write::Park { id, reason, maybe_dup, .. } => {
                 let mut row = self.outbox.remove(&id).unwrap();
                 row.maybe_dup |= maybe_dup;
@@ -40,6 +41,7 @@ impl Rig {
                 self.released.clear();
                 self.received.clear();
                 self.skipped.clear();
+                self.sent_as.clear();
                 sent(&mut self.outbox, sent_through).for_each(|(_, row)| row.maybe_dup = true);
             }
             Write::SessionDoubted { sent_through } => {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::pages::read_message;
-use super::{Budget, Inner, PAGE_ROWS, Reader, SCAN_ROWS};
+use super::{BEYOND, Budget, Inner, PAGE_ROWS, Reader, SCAN_ROWS};
 use crate::model::error::Error;
 use crate::model::message::{Message, Position};
 use crate::model::topic::{TopicFilter, TopicName};
@@ -101,7 +101,7 @@ impl Reader {
         let max = max.min(PAGE_ROWS);
         let timed = query.since_ms.is_some() || query.until_ms.is_some();
         let walk = Walk {
-            after: after.map_or(if query.newest_first { u64::MAX >> 1 } else { 0 }, |at| at.seq()),
+            after: after.map_or(if query.newest_first { BEYOND } else { 0 }, |at| at.seq().min(BEYOND)),
             newest_first: query.newest_first,
             // One more tells whether there is one more. Times stand in the rows: many may be passed over.
             most: if timed { TIMED_ROWS } else { max + 1 },
@@ -248,7 +248,7 @@ fn beyond_the_index(
         }
         false => (
             "SELECT seq, tid FROM inbox WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3",
-            (indexed.max(walk.after), u64::MAX >> 1),
+            (indexed.max(walk.after), BEYOND),
         ),
     };
     let mut statement = connection.prepare_cached(sql)?;

@@ -34,6 +34,8 @@ const PAGE_ROWS: usize = 500;
 const PAGE_BYTES: usize = 4 << 20;
 /// The most rows that one call looks at.
 const SCAN_ROWS: usize = 5_000;
+/// Above every number that is given.
+const BEYOND: u64 = u64::MAX >> 1;
 /// Prepared statements kept; there are about 30.
 const STATEMENTS: usize = 48;
 /// How long one call may read: as long as a transaction is open the log cannot be emptied.
@@ -177,7 +179,7 @@ impl Reader {
                 "SELECT id, topic, octet_length(payload), flags, NULL FROM outbox WHERE id > ?1 UNION ALL
                  SELECT id, topic, octet_length(payload), flags, reason FROM parked WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
-            let mut rows = statement.query([int(after), max.min(PAGE_ROWS) as i64])?;
+            let mut rows = statement.query([int(after.min(BEYOND)), max.min(PAGE_ROWS) as i64])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let (id, flags) = (read_u64(row, 0)?, Flags::read(row, 3)?);

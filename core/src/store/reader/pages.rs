@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::{Inner, PAGE_BYTES, PAGE_ROWS, Reader, SCAN_ROWS};
+use super::{BEYOND, Inner, PAGE_BYTES, PAGE_ROWS, Reader, SCAN_ROWS};
 use crate::model::error::Error;
 use crate::model::message::{Message, Position, StoreId};
 use crate::model::topic::TopicName;
@@ -35,7 +35,7 @@ impl Reader {
                 let mut statement = inner.connection.prepare_cached(
                     "SELECT seq FROM consumer_done WHERE name = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 )?;
-                let mut rows = statement.query((consumer, int(start), SCAN_ROWS as i64))?;
+                let mut rows = statement.query((consumer, int(start.min(BEYOND)), SCAN_ROWS as i64))?;
                 while let Some(row) = rows.next()? {
                     marks.push(read_u64(row, 0)?);
                 }
@@ -61,7 +61,7 @@ impl Reader {
         let mut statement = connection.prepare_cached(
             "SELECT seq, tid, payload, props, flags, received_ms FROM inbox WHERE seq > ?1 ORDER BY seq LIMIT ?2",
         )?;
-        let mut rows = statement.query([int(after_seq), SCAN_ROWS as i64])?;
+        let mut rows = statement.query([int(after_seq.min(BEYOND)), SCAN_ROWS as i64])?;
         let (mut found, mut through, mut bytes) = (Vec::new(), after_seq, 0);
         while found.len() < max.min(PAGE_ROWS)
             && let Some(row) = rows.next()?
