@@ -1,6 +1,7 @@
 //! The driver: one task on one thread that owns session, store and link, and takes one turn after the other.
 
 mod asking;
+mod gathering;
 mod sending;
 #[cfg(test)]
 pub(super) use sending::PANICS;
@@ -27,8 +28,8 @@ use super::recover::leaves_doubt;
 use super::traffic::Traffic;
 use super::turn::{Engine, Outputs, TurnInput};
 use super::wake::Wake;
+use crate::link::Link;
 use crate::link::tls::Connector;
-use crate::link::{Link, LinkError};
 use crate::model::credentials::Credentials;
 use crate::model::error::Error;
 use crate::model::event::Why;
@@ -294,53 +295,6 @@ impl Driver {
             self.network_hint();
         }
         alive || !self.inputs.is_empty()
-    }
-
-    /// Takes packets out of what was read, up to the bound of a turn.
-    fn gather(&mut self) {
-        let Some(engine) = &mut self.engine else { return };
-        let stalled = stalled_until(&self.slot, engine).is_some_and(|at| at <= Instant::now());
-        let Slot::Open(link, decoder) = &mut self.slot else { return };
-        if engine.session().holds_connack() {
-            return;
-        }
-        if link.take_heard() {
-            engine.heard(self.clock.now());
-        }
-        let limit = self.inputs.len() + TURN_INPUTS;
-        while self.inputs.len() < limit {
-            match decoder.decode(link.input()) {
-                Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
-                Ok(None) => {
-                    if let Some(skipped) = decoder.take_skipped() {
-                        self.inputs.push(TurnInput::Session(Input::Skipped(skipped)));
-                        continue;
-                    }
-                    if let Some(error) = link.failure() {
-                        let why = match error {
-                            LinkError::Eof => Why::Closed,
-                            LinkError::Tls(failure) => Why::Tls(failure.clone()),
-                            error => Why::Cut(error.to_string()),
-                        };
-                        self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
-                        self.keep_counters();
-                        self.slot = Slot::None;
-                    } else if stalled {
-                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::WriteTimeout)));
-                        self.keep_counters();
-                        self.slot = Slot::None;
-                    } else if link.take_drained() && link.unsent() < CREDIT {
-                        self.inputs.push(TurnInput::Session(Input::Tick));
-                    }
-                    return;
-                }
-                Err(error) => {
-                    self.inputs.push(TurnInput::Session(Input::Broken(error)));
-                    return;
-                }
-            }
-        }
-        self.more = true;
     }
 
     /// Decide, commit, send, answer. False: the client is closed.

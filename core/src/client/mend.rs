@@ -17,4 +17,3 @@ impl Checkup {
         repair(&store_options(options, wall_ms()))
     }
 }
-

@@ -1,6 +1,8 @@
 //! Bytes on links: the link counts its own, the driver adds up.
 
+use super::turn::Engine;
 use crate::link::Link;
+use crate::model::event::{LinkMetrics, Metrics};
 
 /// Bytes read, written and ignored on all links, and read and written on the present or last one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +22,29 @@ impl Traffic {
             bytes_out: self.bytes_out + bytes_out,
             ignored: self.ignored + ignored,
             link: (bytes_in, bytes_out),
+        }
+    }
+}
+
+impl Engine {
+    /// Counters for people.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let hot = self.session.hot();
+        let counted = *self.session.metrics();
+        Metrics {
+            turns: self.turns,
+            commits: self.commits,
+            commit_failures: self.failures,
+            largest_turn: self.largest,
+            slowest_turn_us: self.slowest_us,
+            bytes_in: self.traffic.bytes_in,
+            bytes_out: self.traffic.bytes_out,
+            ignored_bytes: self.traffic.ignored,
+            link: LinkMetrics { bytes_in: self.traffic.link.0, bytes_out: self.traffic.link.1, ..counted.link },
+            outbox_messages: hot.outbox_messages(),
+            inbox_messages: hot.inbox_messages,
+            storage: self.intake.storage(),
+            ..counted
         }
     }
 }

@@ -18,7 +18,7 @@ use super::waiters::Waiters;
 use crate::model::addresses::read;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::error::{Error, OpenError};
-use crate::model::event::{Event, Fate, LinkMetrics, Metrics, State};
+use crate::model::event::{Event, Fate, State};
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
@@ -83,7 +83,7 @@ pub(crate) struct Engine {
     pub(super) turns: u64,
     pub(super) largest: u64,
     pub(super) slowest_us: u64,
-    traffic: Traffic,
+    pub(super) traffic: Traffic,
     /// How often the file was found corrupt.
     pub(super) damage: u32,
     pub(super) panics: Panics,
@@ -209,27 +209,6 @@ impl Engine {
     /// The link's version.
     pub(crate) fn protocol(&self) -> Protocol {
         self.session.protocol()
-    }
-
-    /// Counters for people.
-    pub(crate) fn metrics(&self) -> Metrics {
-        let hot = self.session.hot();
-        let counted = *self.session.metrics();
-        Metrics {
-            turns: self.turns,
-            commits: self.commits,
-            commit_failures: self.failures,
-            largest_turn: self.largest,
-            slowest_turn_us: self.slowest_us,
-            bytes_in: self.traffic.bytes_in,
-            bytes_out: self.traffic.bytes_out,
-            ignored_bytes: self.traffic.ignored,
-            link: LinkMetrics { bytes_in: self.traffic.link.0, bytes_out: self.traffic.link.1, ..counted.link },
-            outbox_messages: hot.outbox_messages(),
-            inbox_messages: hot.inbox_messages,
-            storage: self.intake.storage(),
-            ..counted
-        }
     }
 
     /// Takes one turn. `Busy` while the inputs are still there: another program holds the store's write lock and nothing has

@@ -13,7 +13,6 @@ mod resend;
 mod slots;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU16;
 
 pub use acks::{Downgrade, Known};
 #[cfg(test)]
@@ -144,18 +143,6 @@ impl Outbound {
             held: false,
             copied_through: [0, 0],
         }
-    }
-
-    /// With the service's limit of PUBLISHes a second.
-    #[must_use]
-    pub fn with_rate(mut self, per_second: Option<NonZeroU16>) -> Self {
-        self.rate = Rate::new(per_second);
-        self
-    }
-
-    /// When a message that waits for its turn in the second may go.
-    pub fn rate_at(&self) -> Option<i64> {
-        self.rate.at().filter(|_| self.link.is_some())
     }
 
     /// A turn begins, in which the link takes so many bytes.

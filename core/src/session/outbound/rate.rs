@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU16;
 
+use super::Outbound;
+
 /// Spaces messages by virtual time, `Now::mono_ms`; across links, for the service counts by client.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
@@ -36,5 +38,19 @@ impl Rate {
     /// The moment that somebody waits for.
     pub(super) fn at(&self) -> Option<i64> {
         self.waiting.then_some(self.next)
+    }
+}
+
+impl Outbound {
+    /// With the service's limit of PUBLISHes a second.
+    #[must_use]
+    pub fn with_rate(mut self, per_second: Option<NonZeroU16>) -> Self {
+        self.rate = Rate::new(per_second);
+        self
+    }
+
+    /// When a message that waits for its turn in the second may go.
+    pub fn rate_at(&self) -> Option<i64> {
+        self.rate.at().filter(|_| self.link.is_some())
     }
 }

@@ -1,4 +1,5 @@
 //! Several addresses of one broker: which is tried when, whose session is found there, redirects, the pace of CONNECTs.
+//! More than 400 lines: one table of links and answers that all of it shares.
 
 use std::time::Duration;
 

@@ -1,0 +1,58 @@
+//! What a turn takes from the link: whole packets, or how it ended.
+
+use tokio::time::Instant;
+
+use super::{CREDIT, Driver, Slot, TURN_INPUTS, stalled_until};
+use crate::client::turn::TurnInput;
+use crate::link::LinkError;
+use crate::model::event::Why;
+use crate::session::effect::Input;
+
+impl Driver {
+    /// Takes packets out of what was read, up to the bound of a turn.
+    pub(super) fn gather(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        let stalled = stalled_until(&self.slot, engine).is_some_and(|at| at <= Instant::now());
+        let Slot::Open(link, decoder) = &mut self.slot else { return };
+        if engine.session().holds_connack() {
+            return;
+        }
+        if link.take_heard() {
+            engine.heard(self.clock.now());
+        }
+        let limit = self.inputs.len() + TURN_INPUTS;
+        while self.inputs.len() < limit {
+            match decoder.decode(link.input()) {
+                Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
+                Ok(None) => {
+                    if let Some(skipped) = decoder.take_skipped() {
+                        self.inputs.push(TurnInput::Session(Input::Skipped(skipped)));
+                        continue;
+                    }
+                    if let Some(error) = link.failure() {
+                        let why = match error {
+                            LinkError::Eof => Why::Closed,
+                            LinkError::Tls(failure) => Why::Tls(failure.clone()),
+                            error => Why::Cut(error.to_string()),
+                        };
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
+                        self.keep_counters();
+                        self.slot = Slot::None;
+                    } else if stalled {
+                        self.inputs.push(TurnInput::Session(Input::LinkDown(Why::WriteTimeout)));
+                        self.keep_counters();
+                        self.slot = Slot::None;
+                    } else if link.take_drained() && link.unsent() < CREDIT {
+                        self.inputs.push(TurnInput::Session(Input::Tick));
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.inputs.push(TurnInput::Session(Input::Broken(error)));
+                    return;
+                }
+            }
+        }
+        self.more = true;
+    }
+}
