@@ -82,11 +82,13 @@
 //!
 //! # What is not there
 //!
-//! This version speaks MQTT over plain TCP: no TLS, no WebSocket, no proxy. Use it where the network itself is trusted.
-//! Credentials travel in the clear, as MQTT sends them, and are never stored. The repository's `docs/promises.md` says of
+//! Over `mqtt://` and `ws://` credentials travel in the clear, as MQTT sends them: use those where the network itself is trusted,
+//! and `mqtts://` or `wss://` ([`TlsOptions`]) elsewhere. Credentials are never stored. Keys agreed on beforehand (external PSK) are
+//! not in TLS here. The repository's `docs/promises.md` says of
 //! each promise what holds today, which test shows it, and where it ends.
 #![forbid(unsafe_code)]
 
+mod auth;
 mod client;
 #[cfg(feature = "internals")]
 pub mod link;
@@ -119,6 +121,7 @@ pub use model::event::{
     SubscriptionStatus, Why,
 };
 pub use model::glance::Glance;
+pub use model::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 pub use model::key::{KeyError, KeyProvider, StoreKey};
 pub use model::life::{Network, Resumed, SyncReport};
@@ -128,12 +131,18 @@ pub use model::message::{
 pub use model::options::{
     DeviceToken, Durability, ForeignSession, InboxFull, Limit, Options, OutboxFull, Qos0Offline, Version, Will,
 };
+pub use model::profile::{
+    Aws, AwsAuth, AwsKeySource, AwsKeys, AzureEventGrid, AzureIotHub, CustomAuthorizer, Hmac, Profile, ProfileError,
+    ServiceLimits, Tencent,
+};
+pub use model::proxy::{Proxy, ProxyScheme, ProxyUrl, ProxyUrlError};
 pub use model::reason::ReasonCode;
 pub use model::tls::{
     CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsInputError, TlsOptions,
     TlsVersion, Trust,
 };
 pub use model::topic::{ClientId, NameError, TopicFilter, TopicName};
+pub use model::transport::{ByteStream, Connecting, Transport};
 pub use store::reader::{HistoryPage, HistoryQuery, Incident, LastPage, LastValue, OutboxEntry, Reader};
 pub use store::{Checkup, Finding, Sizes};
 
@@ -146,6 +155,7 @@ struct Readme;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::model::{
-        broker_url, consumer, credentials, error, event, life, message, options, reason, rows, tls, topic, writes,
+        broker_url, consumer, credentials, error, event, http_header, life, message, options, profile, proxy, reason,
+        rows, tls, topic, transport, writes,
     };
 }

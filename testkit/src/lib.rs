@@ -15,3 +15,4 @@ pub mod proxy;
 pub mod script_broker;
 pub mod settings;
 pub mod tail;
+pub mod way;

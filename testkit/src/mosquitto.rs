@@ -44,21 +44,28 @@ impl Mosquitto {
 
     /// The same, with further lines of configuration.
     pub fn start_with(inflight: Inflight, extra: &str) -> Self {
-        Self::begin(inflight, extra, false)
+        Self::begin(tempfile::tempdir().expect("a temporary folder"), inflight, extra, false)
     }
 
     /// The same behind TLS. `clients`: the authority, in PEM, whose certificates clients must show.
     pub fn start_tls(server: &Held, clients: Option<&Path>, extra: &str) -> Self {
-        let mut lines = format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Copies: the broker listens before it reads them, and reads them again when it is restarted.
+        let copy = |name: &str, file: &Path| {
+            let copied = folder.path().join(name);
+            fs::copy(file, &copied).unwrap_or_else(|problem| panic!("{}: {problem}", file.display()));
+            copied.display().to_string()
+        };
+        let (chain, key) = (copy("chain.pem", &server.chain), copy("key.pem", &server.key));
+        let mut lines = format!("certfile {chain}\nkeyfile {key}\n");
         if let Some(file) = clients {
-            lines.push_str(&format!("cafile {}\nrequire_certificate true\n", file.display()));
+            lines.push_str(&format!("cafile {}\nrequire_certificate true\n", copy("clients.pem", file)));
         }
         lines.push_str(extra);
-        Self::begin(Inflight::Default, &lines, true)
+        Self::begin(folder, Inflight::Default, &lines, true)
     }
 
-    fn begin(inflight: Inflight, extra: &str, tls: bool) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    fn begin(folder: TempDir, inflight: Inflight, extra: &str, tls: bool) -> Self {
         for _ in 0..20 {
             let port = ports::free();
             fs::write(folder.path().join("mosquitto.conf"), config(folder.path(), port, inflight, extra))
@@ -126,7 +133,7 @@ impl Mosquitto {
     /// Writes a password file with one user; the broker's configuration names it before it starts.
     pub fn write_password(file: &Path, user: &str, password: &str) {
         let written =
-            Command::new(find("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
+            Command::new(program("mosquitto_passwd")).args(["-b", "-c"]).arg(file).args([user, password]).output();
         let written = written.expect("mosquitto_passwd starts");
         assert!(written.status.success(), "mosquitto_passwd: {}", String::from_utf8_lossy(&written.stderr));
     }
@@ -170,15 +177,18 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Debian puts it in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
-fn find(name: &str) -> PathBuf {
+/// Debian puts mosquitto in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| {
-            panic!("{name} is missing, and without it these tests prove nothing: apt-get install mosquitto mosquitto-clients")
+            panic!(
+                "{name} is missing, and without it these tests prove nothing: \
+                 apt-get install mosquitto mosquitto-clients tinyproxy microsocks"
+            )
         })
 }
 
@@ -200,7 +210,7 @@ fn config(folder: &Path, port: u16, inflight: Inflight, extra: &str) -> String {
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("mosquitto's log");
-    Command::new(find("mosquitto"))
+    Command::new(program("mosquitto"))
         .arg("-c")
         .arg(folder.join("mosquitto.conf"))
         .stdin(Stdio::null())

@@ -10,7 +10,9 @@ use homing::internals::tls::{
     CaCertificates, ClientIdentity, ServerName, ServerTrust, SpkiPin, TlsFailure, TlsOptions, TlsVersion, Trust,
 };
 use homing::link::LinkError;
+use homing::link::dial::dial;
 use homing::link::tls::{Connector, TlsStream};
+use homing::{BrokerUrl, Options};
 use homing_testkit::certificates::{Authority, Held, Wrong};
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
 use homing_testkit::proxy::{Cut, Proxy};
@@ -231,6 +233,22 @@ fn client_certificates_are_shown_and_what_the_server_says_of_them_is_told() {
 }
 
 #[test]
+fn over_websocket_a_missing_client_certificate_is_told_the_same() {
+    run(async {
+        let ours = Authority::new();
+        let server = ours.server(&Wrong::default());
+        for version in BOTH {
+            let address = serve(config(&server, &[version], Some(&ours))).await;
+            let mut options = Options::new("unused");
+            options.tls = trusting(&ours);
+            let url = BrokerUrl::parse(&format!("wss://{address}/mqtt")).unwrap();
+            let error = dial(&url, &options, &Connector::new(&options.tls), PATIENCE).await.err().unwrap();
+            assert_eq!(error, LinkError::Tls(TlsFailure::ClientCertificateRequired), "{version:?}");
+        }
+    });
+}
+
+#[test]
 fn the_second_link_resumes_the_session_of_the_first() {
     run(async {
         let ours = Authority::new();
@@ -242,6 +260,17 @@ fn the_second_link_resumes_the_session_of_the_first() {
             let second = greeted(&connector, address).await.unwrap().is_resumed();
             let other = greeted(&Connector::new(&trusting(&ours)), address).await.unwrap().is_resumed();
             assert_eq!([first, second, other], [false, true, false], "{version:?}");
+        }
+        // And with OpenSSL behind a real broker.
+        let broker = Mosquitto::start_tls(&server, None, "");
+        let connector = Connector::new(&trusting(&ours));
+        for resumed in [false, true] {
+            let mut stream = connect(&connector, broker.address()).await.unwrap_or_else(|error| panic!("{error}"));
+            stream.write_all(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00").await.unwrap();
+            stream.flush().await.unwrap();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!((answer, stream.is_resumed()), ([0x20, 2, 0, 0], resumed));
         }
     });
 }

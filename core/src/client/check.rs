@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::command::Outgoing;
-use crate::model::broker_url::BrokerUrl;
+use crate::link::system_proxy;
+use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::consumer::{Lag, MAX_LAG_MESSAGES};
 use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::Event;
 use crate::model::message::{Lane, Properties, Publish, Subscription};
 use crate::model::options::{Limit, Options, Version};
+use crate::model::proxy::Proxy;
 use crate::model::rows::{Hot, OutboxRow, join_id};
 use crate::model::tls::{ClientIdentity, ServerName, Trust};
 use crate::model::topic::{MAX_STRING_BYTES, TopicFilter};
@@ -51,6 +53,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
     ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
     ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
+    way(options)?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
     let own = addresses.iter().filter_map(|address| address.credentials());
@@ -134,6 +137,26 @@ pub(crate) fn warnings(options: &Options, wall_ms: i64) -> Option<Event> {
     })
 }
 
+/// Checks how the broker is reached.
+fn way(options: &Options) -> Result<(), OpenError> {
+    let wrong = |option: &'static str, problem: String| Err(OpenError::Option { option, problem });
+    let broker = options.broker.as_ref();
+    let is_socket = broker.is_some_and(|broker| broker.scheme() == Scheme::Unix);
+    if is_socket && options.transport.is_none() && cfg!(not(unix)) {
+        return wrong("broker", "Unix sockets exist on Unix only; name the broker by mqtt://".to_owned());
+    }
+    match &options.proxy {
+        Proxy::Url(_) if options.transport.is_some() => {
+            wrong("proxy", "the app's transport finds its own way; leave one of both out".to_owned())
+        }
+        Proxy::Url(_) if is_socket => wrong("proxy", "no proxy leads to a Unix socket; leave it out".to_owned()),
+        Proxy::System => system_proxy(broker.map_or("", BrokerUrl::host))
+            .map(drop)
+            .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}"))),
+        Proxy::Url(_) | Proxy::Direct => Ok(()),
+    }
+}
+
 /// Checks the limits against what the queues hold already. A single received message of any size is in order.
 pub(crate) fn limits(options: &Options, hot: &Hot) -> Result<(), OpenError> {
     let fits = |option: &'static str, limit: Limit, held: Limit, mend: &str| {
@@ -163,6 +186,7 @@ pub(crate) fn publish(message: Publish, options: &Options) -> Result<Outgoing, P
     if bytes > limit {
         return Err(PublishError::PayloadTooLarge { bytes, limit });
     }
+    super::profile::publish(&message, &options.profile)?;
     let ttl = match message.ttl {
         None => None,
         Some(ttl) if ttl.is_zero() => return Err(PublishError::Ttl { what: "zero" }),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::mend::store_options;
 use super::room::Intake;
 use super::syncing::{self, Sync};
-use super::turn::{Engine, store_options};
+use super::turn::Engine;
 use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::Metrics;

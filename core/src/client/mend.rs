@@ -1,10 +1,9 @@
 //! Mending a store when told to.
 
 use super::clock::wall_ms;
-use super::turn::store_options;
 use crate::model::error::OpenError;
 use crate::model::options::Options;
-use crate::store::{Checkup, repair};
+use crate::store::{Checkup, StoreOptions, repair};
 
 impl Checkup {
     /// Mends the store of these options as its driver: a damaged file is set aside, and what can be read of it is saved into
@@ -15,5 +14,20 @@ impl Checkup {
     /// [`OpenError`]: `StoreInUse` beside a driver; `StoreUnavailable` if there is no such file.
     pub fn repair(options: &Options) -> Result<Vec<String>, OpenError> {
         repair(&store_options(options, wall_ms()))
+    }
+}
+
+/// What the store needs to know of the options.
+pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
+    StoreOptions {
+        path: &options.store,
+        durability: options.durability,
+        client_id: options.client_id.as_ref(),
+        first_consumer: &options.first_consumer,
+        first_consumer_filters: &options.first_consumer_filters,
+        #[cfg(feature = "encryption")]
+        key: options.key.as_ref(),
+        device_token: options.device_token.as_ref(),
+        wall_ms,
     }
 }

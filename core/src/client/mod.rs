@@ -15,6 +15,7 @@ mod mailbox;
 mod mend;
 mod outgoing;
 mod pausing;
+mod profile;
 mod reading;
 mod recover;
 #[cfg(feature = "encryption")]
@@ -97,6 +98,7 @@ impl Homing {
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let options = profile::apply(options)?;
         check::options(&options)?;
         let options = Arc::new(options);
         let (opened, open) = oneshot::channel();
@@ -238,6 +240,7 @@ impl Homing {
     /// [`Error::Invalid`] for options that contradict the filter.
     pub async fn subscribe(&self, wish: Subscription) -> Result<(), Error> {
         check::subscription(&wish)?;
+        profile::subscription(&wish, &self.options.profile)?;
         self.ask(Error::Closed, |answer| Command::Subscribe { wish, answer }).await
     }
 

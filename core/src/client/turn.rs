@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::aging::Aging;
 use super::command::{Answer, Command, Done, Reply};
+use super::mend::store_options;
 use super::recover::store_damaged;
 use super::room::Intake;
 use super::syncing::Sync;
@@ -20,7 +21,7 @@ use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
 use crate::session::{Restored, Session};
-use crate::store::{Removed, Store, StoreError, StoreOptions, settle_damage};
+use crate::store::{Removed, Store, StoreError, settle_damage};
 use crate::wire::packet::{Packet, Protocol};
 
 /// How often messages that retention no longer keeps are looked for.
@@ -395,19 +396,5 @@ impl Engine {
             };
             self.session.handle(Input::Rows(loaded), now, &mut self.fx);
         }
-    }
-}
-
-pub(super) fn store_options(options: &Options, wall_ms: i64) -> StoreOptions<'_> {
-    StoreOptions {
-        path: &options.store,
-        durability: options.durability,
-        client_id: options.client_id.as_ref(),
-        first_consumer: &options.first_consumer,
-        first_consumer_filters: &options.first_consumer_filters,
-        #[cfg(feature = "encryption")]
-        key: options.key.as_ref(),
-        device_token: options.device_token.as_ref(),
-        wall_ms,
     }
 }

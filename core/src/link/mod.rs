@@ -2,10 +2,21 @@
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
 pub mod dial;
+mod environment;
+pub mod frames;
+pub mod http;
+pub mod proxy;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_frames;
+#[cfg(test)]
+mod tests_proxy;
+#[cfg(test)]
+mod tests_websocket;
 pub mod tls;
+pub mod websocket;
 
 use std::future::Future;
 use std::io;
@@ -13,9 +24,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use http::AnswerError;
+use proxy::ProxyError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
+use websocket::WebSocketError;
 
+use crate::model::proxy::ProxyUrl;
 use crate::model::tls::TlsFailure;
 
 /// At most so much is read before the packets in it are taken out.
@@ -24,6 +39,9 @@ const READ_CHUNK: usize = 64 << 10;
 const READ_LEAST: usize = 8 << 10;
 /// A write buffer that held more than this gives its memory back once it is empty.
 const KEEP_OUTPUT: usize = 512 << 10;
+
+pub use crate::model::transport::ByteStream as Stream;
+pub use environment::system_proxy;
 
 /// How a link failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +55,41 @@ pub enum LinkError {
     /// TLS could not be had, or the server ended it.
     #[error("TLS: {0}")]
     Tls(TlsFailure),
+    /// The way through a proxy.
+    #[error("proxy {proxy}: {error}")]
+    Proxy {
+        /// Which; shown without credentials.
+        proxy: ProxyUrl,
+        /// What it did.
+        error: ProxyError,
+    },
+    /// The WebSocket upgrade.
+    #[error(transparent)]
+    WebSocket(WebSocketError),
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),
+}
+
+impl LinkError {
+    /// Whether trying again with the same credentials is useless, and may lock an account.
+    pub const fn refuses_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
+                | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
+        )
+    }
+}
+
+impl From<WebSocketError> for LinkError {
+    fn from(error: WebSocketError) -> Self {
+        match error {
+            // Told the same as without WebSocket.
+            WebSocketError::Answer(AnswerError::Tls(failure)) => Self::Tls(failure),
+            error => Self::WebSocket(error),
+        }
+    }
 }
 
 impl From<io::Error> for LinkError {
@@ -56,10 +106,6 @@ impl From<io::Error> for LinkError {
         }
     }
 }
-
-/// A byte stream of any kind.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// One link and its two buffers.
 pub struct Link {

@@ -79,8 +79,8 @@ impl Scheme {
         }
     }
 
-    /// The port of a URL that names none.
-    pub(crate) const fn port(self) -> u16 {
+    /// The port if the URL names none; 0 for a Unix socket.
+    pub const fn port(self) -> u16 {
         match self {
             Self::Mqtt => 1883,
             Self::Mqtts => 8883,
@@ -163,6 +163,12 @@ impl BrokerUrl {
             }
         };
         Ok(Self { scheme, host: host.to_ascii_lowercase(), port, path, credentials })
+    }
+
+    /// The same broker, asked for another path and query.
+    pub(crate) fn with_target(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.path);
+        self
     }
 
     /// How the broker is spoken to.

@@ -70,12 +70,14 @@ pub struct Credentials {
     pub expires_at: Option<SystemTime>,
     /// Enhanced authentication; MQTT 5 only.
     pub enhanced: Option<EnhancedAuth>,
+    /// A signed path and query of the WebSocket request; then CONNECT names nobody.
+    pub(crate) target: Option<String>,
 }
 
 impl Credentials {
     /// A user name and, mostly, a password.
     pub fn new(user: impl Into<String>, password: Option<Vec<u8>>) -> Self {
-        Self { user: user.into(), password, expires_at: None, enhanced: None }
+        Self { user: user.into(), password, expires_at: None, enhanced: None, target: None }
     }
 
     /// Enhanced authentication without user name and password; the method's first data goes with CONNECT.
@@ -88,6 +90,13 @@ impl Credentials {
     pub fn with_enhanced(mut self, method: impl Into<String>, data: Option<AuthData>) -> Self {
         self.enhanced = Some(EnhancedAuth { method: method.into(), data });
         self
+    }
+
+    /// In the URL of the WebSocket request, not in CONNECT.
+    pub(crate) fn in_url(target: String) -> Self {
+        let mut credentials = Self::default();
+        credentials.target = Some(target);
+        credentials
     }
 
     /// They are good until then.
@@ -111,7 +120,7 @@ impl Credentials {
 
     /// Whether a CONNECT carries a user name.
     pub(crate) fn has_user(&self) -> bool {
-        !self.user.is_empty() || self.password.is_some() || self.enhanced.is_none()
+        !self.user.is_empty() || self.password.is_some() || self.enhanced.is_none() && self.target.is_none()
     }
 
     /// Whether MQTT can carry them; else what is wrong.
@@ -138,6 +147,7 @@ impl Drop for Credentials {
     fn drop(&mut self) {
         self.user.zeroize();
         self.password.zeroize();
+        self.target.zeroize();
     }
 }
 
@@ -232,19 +242,53 @@ impl CredentialsError {
 
 /// Makes credentials for each CONNECT. Called on a thread of its own with a runtime of its own, one call at a time: it may block,
 /// and a panic is an error like others. Each answer is waited for at most 30 s (15 s in an exchange), then the future is dropped.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use homing::{
+///     BoxFuture, Credentials, CredentialsError, CredentialsProvider, CredentialsRequest, CredentialsSource, Options, WhyAsked,
+/// };
+///
+/// struct Tokens;
+///
+/// # async fn fetch(_fresh: bool) -> Option<Vec<u8>> { None }
+/// impl CredentialsProvider for Tokens {
+///     fn credentials(&self, ask: CredentialsRequest) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
+///         Box::pin(async move {
+///             let fresh = !matches!(ask.why, WhyAsked::First | WhyAsked::Reconnect);
+///             let token = fetch(fresh).await.ok_or(CredentialsError::Unavailable("token service"))?;
+///             Ok(Credentials::new("phone", Some(token)).until(SystemTime::now() + Duration::from_secs(3600)))
+///         })
+///     }
+/// }
+///
+/// let mut options = Options::new("home.db");
+/// options.credentials = Some(CredentialsSource::provider(Tokens));
+/// ```
 pub trait CredentialsProvider: Send + Sync {
-    /// Called before each CONNECT, and ahead of the expiry of those in use: never more often than connections are tried.
+    /// Called before each CONNECT, and ahead of the expiry of those in use: never more often than connections are tried, and
+    /// for a link that stands at most every 5 s.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Unavailable`] or [`CredentialsError::SignedOut`]; the attempt counts as failed.
     fn credentials(&self, ask: CredentialsRequest) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
 
     /// The broker wants a further step of the exchange (AUTH 0x18) [4.12]; the answer goes back with the same method. The
     /// default knows none: [`CredentialsError::NoExchange`].
+    ///
+    /// # Errors
+    /// The link is closed, with DISCONNECT 0x83.
     fn continue_exchange(&self, challenge: Challenge) -> BoxFuture<'_, Result<Option<AuthData>, CredentialsError>> {
         drop(challenge);
         Box::pin(std::future::ready(Err(CredentialsError::NoExchange)))
     }
 
     /// The broker says that the exchange has succeeded; `challenge` has the data of its CONNACK, or of the AUTH that ends a
-    /// re-authentication. An error closes the link: nothing was sent on a new link before. The default trusts.
+    /// re-authentication. Nothing is sent on a new link before. The default trusts.
+    ///
+    /// # Errors
+    /// The link is closed, with DISCONNECT 0x83; a CONNACK then counts for nothing.
     fn finish_exchange(&self, challenge: Challenge) -> BoxFuture<'_, Result<(), CredentialsError>> {
         drop(challenge);
         Box::pin(std::future::ready(Ok(())))

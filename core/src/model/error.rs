@@ -82,13 +82,21 @@ pub enum OpenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The payload is larger than `Options::max_payload`.
-    #[error("payload is {bytes} bytes; the limit is {limit} (max_payload)")]
+    /// The payload is larger than `Options::max_payload`, or than the profile's service takes.
+    #[error("payload is {bytes} bytes; the limit is {limit} (max_payload, or that of the profile's service)")]
     PayloadTooLarge {
         /// Its size.
         bytes: usize,
         /// The limit.
         limit: usize,
+    },
+    /// The profile's service does not take such a message, and would cut the link.
+    #[error("{service} {problem}")]
+    Unsupported {
+        /// The service's name.
+        service: &'static str,
+        /// What it does not take, and what to do.
+        problem: String,
     },
     /// A property is longer than MQTT can carry, or holds U+0000.
     #[error("{property}: {problem}")]
@@ -227,6 +235,14 @@ pub enum Error {
         /// Which argument.
         what: &'static str,
         /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// The profile's service does not take such a subscription.
+    #[error("{service} {problem}")]
+    Unsupported {
+        /// The service's name.
+        service: &'static str,
+        /// What it does not take, and what to do.
         problem: String,
     },
     /// A wait was cancelled through its canceller.

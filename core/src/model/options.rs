@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker_url::BrokerUrl;
 use super::credentials::CredentialsSource;
 use super::error::Error;
 use super::glance::Glance;
+use super::http_header::HttpHeader;
 #[cfg(feature = "encryption")]
 use super::key::KeyProvider;
 use super::message::Publish;
+use super::profile::Profile;
+use super::proxy::Proxy;
 use super::tls::TlsOptions;
 use super::topic::{ClientId, TopicFilter};
+use super::transport::Transport;
 
 /// Which version of MQTT to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -168,6 +173,15 @@ pub struct Options {
     /// For every CONNECT: [`Credentials`](crate::Credentials), or a [`CredentialsProvider`](crate::CredentialsProvider) that
     /// makes them; but not for addresses that hold a user name of their own.
     pub credentials: Option<CredentialsSource>,
+    /// The service that the broker belongs to; default: generic. It computes the credentials, knows the limits and keeps
+    /// the pace of a cloud service (docs/clouds.md).
+    pub profile: Profile,
+    /// How the broker is reached; default: straight.
+    pub proxy: Proxy,
+    /// Further headers of the WebSocket request, for `ws://` and `wss://`; default: none.
+    pub websocket_headers: Vec<HttpHeader>,
+    /// Makes the byte stream in place of TCP and of a proxy; default: none.
+    pub transport: Option<Arc<dyn Transport>>,
     /// The MQTT version.
     pub version: Version,
     /// Default 60 s; zero turns it off; at most 65,535 s. A server keep alive replaces it [3.2.2.3.14].
@@ -236,11 +250,15 @@ impl Options {
         Self {
             store: store.into(),
             broker: None,
+            proxy: Proxy::default(),
+            websocket_headers: Vec::new(),
+            transport: None,
             other_addresses: Vec::new(),
             same_broker: false,
             client_id: None,
             tls: TlsOptions::default(),
             credentials: None,
+            profile: Profile::default(),
             version: Version::default(),
             keep_alive: Duration::from_secs(60),
             session_expiry: Duration::from_secs(7 * 24 * 3600),

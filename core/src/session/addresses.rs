@@ -55,6 +55,7 @@ impl Addresses {
         let kept: Vec<Kept<'_>> = kept.map(|text| read(text).collect()).unwrap_or_default();
         let urls: Vec<BrokerUrl> = match &options.broker {
             Some(broker) => std::iter::once(broker).chain(&options.other_addresses).cloned().collect(),
+            None if kept.is_empty() => options.profile.broker().cloned().into_iter().collect(),
             // An address that this build cannot read is left out.
             None => kept.iter().filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect(),
         };

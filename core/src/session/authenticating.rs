@@ -1,5 +1,9 @@
 //! Credentials on a link: enhanced authentication during CONNECT, and others in time before those in use expire [4.12].
 
+mod state;
+
+pub(super) use state::Authentication;
+
 use super::Session;
 use super::connection::Phase;
 use super::effect::{Answer, Effects, Now, Question};
@@ -12,13 +16,13 @@ use crate::model::reason::ReasonCode;
 use crate::wire::packet::{Auth, ConnAck, Disconnect, Packet, Protocol};
 
 /// So many steps of the broker make an exchange at the most.
-pub(super) const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 10;
 /// How long the broker may take for its next step, and our side for the answer to it.
-pub(super) const STEP_LIMIT_MS: i64 = 20_000;
+const STEP_LIMIT_MS: i64 = 20_000;
 /// So long before they expire credentials are replaced, or a tenth of their life if that is shorter.
 const MARGIN_MS: i64 = 60_000;
 /// The shortest time between two questions that no connect asks for, and the first wait after one without an answer.
-pub(super) const ASK_DISTANCE_MS: i64 = 5_000;
+const ASK_DISTANCE_MS: i64 = 5_000;
 const LONGEST_ASK_WAIT_MS: i64 = 60_000;
 /// How long a new link is put off for a quiet moment, at the most.
 const LONGEST_QUIET_WAIT_MS: i64 = 30_000;
@@ -29,92 +33,6 @@ enum Pending {
     Fresh,
     Step,
     Proof,
-}
-
-/// State of the credentials. Times are `Now::mono_ms` unless a name says otherwise.
-#[derive(Debug)]
-pub(super) struct Authentication {
-    why: WhyAsked,
-    /// The method in this link's CONNECT.
-    method: Option<String>,
-    /// Re-authentication was begun (AUTH 0x19) and is not over.
-    renewing: bool,
-    /// Ours in the re-authentication that is under way.
-    renewed_until_ms: Option<i64>,
-    rounds: u32,
-    pending: Option<Pending>,
-    /// When the broker's answer is overdue.
-    answer_by: Option<i64>,
-    /// When those in use expire, as it seemed when they were given, and from when on others are wanted.
-    expires_at: Option<i64>,
-    due_at: Option<i64>,
-    /// When others are asked for on this link.
-    refresh_at: Option<i64>,
-    refresh_wait: i64,
-    asked_at: i64,
-    /// Others, for the next CONNECT.
-    fresh: Option<Box<Credentials>>,
-    /// The new link that they need is made then at the latest.
-    go_by: Option<i64>,
-    /// The link was given up for them.
-    changing: bool,
-    /// The app has said that there are others, while some were being asked for or tried.
-    changed: bool,
-    /// A CONNACK that waits for the provider's word on the broker's proof, and what came behind it.
-    connack: Option<Box<ConnAck>>,
-    proven: bool,
-    behind: Vec<Packet>,
-}
-
-impl Default for Authentication {
-    fn default() -> Self {
-        Self {
-            why: WhyAsked::First,
-            method: None,
-            renewing: false,
-            renewed_until_ms: None,
-            rounds: 0,
-            pending: None,
-            answer_by: None,
-            expires_at: None,
-            due_at: None,
-            refresh_at: None,
-            refresh_wait: ASK_DISTANCE_MS,
-            asked_at: 0,
-            fresh: None,
-            go_by: None,
-            changing: false,
-            changed: false,
-            connack: None,
-            proven: false,
-            behind: Vec::new(),
-        }
-    }
-}
-
-impl Authentication {
-    /// The credentials in use are these from now on.
-    fn in_use(&mut self, expires_wall_ms: Option<i64>, provider: bool, now: Now) {
-        let life = expires_wall_ms.map(|at| at.saturating_sub(now.wall_ms));
-        self.expires_at = life.map(|life| now.mono_ms.saturating_add(life));
-        // What has expired already, or seems so to a wrong clock, is the broker's to judge; static ones cannot be replaced.
-        let life = life.filter(|life| *life > 0 && provider);
-        self.due_at = life.map(|life| now.mono_ms.saturating_add(life - MARGIN_MS.min(life / 10)));
-        self.refresh_at = self.due_at.map(|at| at.max(now.mono_ms + ASK_DISTANCE_MS));
-        self.refresh_wait = ASK_DISTANCE_MS;
-    }
-
-    /// What belongs to a link ends with it.
-    pub(super) fn link_ended(&mut self) {
-        (self.method, self.renewing, self.rounds, self.pending) = (None, false, 0, None);
-        (self.answer_by, self.refresh_at, self.go_by) = (None, None, None);
-        (self.connack, self.proven) = (None, false);
-        self.behind.clear();
-    }
-
-    fn is_due(&self, now: Now) -> bool {
-        self.due_at.is_some_and(|at| at <= now.mono_ms)
-    }
 }
 
 impl Session {
@@ -397,14 +315,23 @@ impl Session {
 
     /// A link is gone, or was not made: what that says of the credentials.
     pub(super) fn judged(&mut self, why: &Why, retry_in_ms: u64, now: Now, fx: &mut Effects) {
-        match why {
-            Why::Broker(reason) if reason.refuses_credentials() => {
-                self.auth.why = WhyAsked::Refused(*reason);
-                fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason: *reason, retry_in_ms }));
+        let reason = match why {
+            Why::Broker(reason) if reason.refuses_credentials() => *reason,
+            // HTTP's 401 or 403, or a proxy's word.
+            Why::Refused(_) => ReasonCode::NotAuthorized,
+            Why::Credentials(error) => {
+                fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error)));
+                return self.hurry(now);
             }
-            Why::Credentials(error) => fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error))),
             _ => return,
-        }
+        };
+        self.auth.why = WhyAsked::Refused(reason);
+        fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason, retry_in_ms }));
+        self.hurry(now);
+    }
+
+    /// Others came while these were being refused.
+    fn hurry(&mut self, now: Now) {
         if std::mem::take(&mut self.auth.changed) {
             self.conn.sooner(now.mono_ms);
         }

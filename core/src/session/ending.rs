@@ -62,6 +62,7 @@ impl Session {
         self.held.clear();
         self.count_end(&why, now);
         self.auth.link_ended();
+        self.caught_up_so_far(now);
         self.link_closed(&why, now, fx);
         self.out.disconnected();
         self.inb.disconnected();
@@ -74,7 +75,8 @@ impl Session {
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end = !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_), .. });
+        let other_end =
+            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
         if !too_large && other_end {
             self.too_large = 0;
         }

@@ -7,7 +7,7 @@ use super::connection::{Phase, Purpose};
 use super::effect::{Effects, Now};
 use super::outbound::LinkLimits;
 use crate::model::credentials::Credentials;
-use crate::model::event::{Event, Gap, GapCause, State, Why};
+use crate::model::event::{Event, State, Why};
 use crate::model::message::QoS;
 use crate::model::options::{ForeignSession, Version};
 use crate::model::reason::ReasonCode;
@@ -45,7 +45,7 @@ impl Session {
             self.row.established = false;
         }
         self.row.protocol = version;
-        if self.options.broker.is_some() {
+        if self.options.broker.is_some() || self.row.broker.is_none() {
             self.row.broker = self.conn.addresses.kept();
         }
         // The last CONNECT that the rows know of was accepted then, or it was sent before the last commit and is unanswered.
@@ -145,32 +145,6 @@ impl Session {
         self.accepted(&ack, asked, now, fx);
     }
 
-    /// The broker says that it has the session still; but after so long it may have dropped messages of it.
-    fn possibly_dropped(&mut self, now: Now, fx: &mut Effects) {
-        let session = match self.row.expiry_granted_s {
-            Some(u32::MAX) => None,
-            Some(seconds) => Some(Duration::from_secs(seconds.into())),
-            // 3.1.1 has no number for it: what was asked for is the best guess.
-            None => Some(self.options.session_expiry),
-        };
-        let keeps = [session, self.options.broker_keeps].into_iter().flatten().min();
-        let away = u64::try_from(now.wall_ms - self.hot.last_contact_ms).map_or(Duration::ZERO, Duration::from_millis);
-        let filters = self.subs.granted(self.row.session_epoch);
-        if filters.is_empty() || keeps.is_none_or(|keeps| away <= keeps) {
-            return;
-        }
-        let gap = Gap {
-            filters,
-            cause: GapCause::PossiblyDropped,
-            from_ms: self.hot.last_contact_ms,
-            to_ms: Some(now.wall_ms),
-            after_seq: self.hot.next_seq - 1,
-            bytes: None,
-        };
-        fx.writes.push(Write::GapNote(gap.clone()));
-        fx.events.push(Event::Gap(gap));
-    }
-
     /// DISCONNECT and come again at once for the next step.
     pub(super) fn leave(&mut self, next: Purpose, fx: &mut Effects) {
         fx.sends.push(Packet::Disconnect(Disconnect::new(ReasonCode::Success)));
@@ -220,6 +194,8 @@ impl Session {
         self.metrics.connects += 1;
         self.metrics.link.connected_since_ms = Some(now.wall_ms);
 
+        // Whatever CONNACK says: a service that says nothing cuts the link instead.
+        let service = self.options.profile.limits();
         fx.events.push(Event::State(State::Online { session_present: ack.session_present }));
         self.tell_held(fx);
         self.credentials_accepted(now, fx);
@@ -232,8 +208,13 @@ impl Session {
                 Protocol::V5 => window,
                 Protocol::V4 => usize::from(self.options.inflight_qos2),
             },
-            max_qos: announced.maximum_qos.and_then(QoS::from_number).unwrap_or(QoS::ExactlyOnce),
-            retain: announced.retain_available.unwrap_or(true),
+            max_qos: announced
+                .maximum_qos
+                .and_then(QoS::from_number)
+                .map_or(service.max_qos, |qos| qos.min(service.max_qos)),
+            retain: announced.retain_available.unwrap_or(true) && service.retain,
+            max_payload: service.max_payload,
+            max_topic: service.max_topic,
             max_packet: announced
                 .maximum_packet_size
                 .map_or(LONGEST_PACKET, |bytes| bytes as usize)
@@ -257,6 +238,7 @@ impl Session {
         let old_epoch = self.row.session_epoch;
         self.subs.session_lost(old_epoch, self.hot.last_contact_ms, self.hot.next_seq - 1, fx);
         self.inb.session_lost();
+        self.catching_up = None;
         let sent_through = self.out.session_lost(&mut self.hot);
         self.row.session_epoch += 1;
         self.row.pid_salt = u64::from(self.rng.u32(..));

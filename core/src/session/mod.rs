@@ -4,6 +4,7 @@
 pub mod addresses;
 mod authenticating;
 pub mod backoff;
+mod catching_up;
 mod completions;
 pub mod connection;
 mod copied;
@@ -86,6 +87,8 @@ pub struct Session {
     dropped: BTreeMap<TopicFilter, (i64, u64)>,
     /// Links in a row that were closed for a message over our maximum.
     too_large: u32,
+    /// What the broker kept for us is being counted.
+    catching_up: Option<catching_up::CatchingUp>,
     /// The CONNECT before this link's got no answer.
     doubt: bool,
     /// Somebody wants to know when everything is sent and received.
@@ -99,6 +102,8 @@ pub struct Session {
 impl Session {
     /// Rebuilds a session from its rows. `seed` makes its randomness repeatable.
     pub fn new(options: Arc<Options>, restored: Restored, seed: u64) -> Self {
+        let service = options.profile.limits();
+        let pace = options.connect_pace.max(service.connect_distance());
         let backoff = backoff::Backoff::new(options.retry.0, options.retry.1);
         let full = restored.open_gaps.iter().filter(|gap| gap.cause == GapCause::Qos0Dropped);
         let dropped = full.map(|gap| (gap.filter.clone(), (gap.from_ms, gap.after_seq))).collect();
@@ -107,12 +112,14 @@ impl Session {
                 options.connect,
                 backoff,
                 Addresses::new(&options, restored.row.broker.as_deref()),
-                i64::try_from(options.connect_pace.as_millis()).unwrap_or(i64::MAX),
+                i64::try_from(pace.as_millis()).unwrap_or(i64::MAX),
             ),
             auth: Authentication::default(),
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
-            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids).with_copy(&restored.row),
-            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps),
+            out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids)
+                .with_copy(&restored.row)
+                .with_rate(service.publishes_per_second),
+            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).up_to(service.max_qos),
             row: restored.row,
             hot: restored.hot,
             options,
@@ -122,6 +129,7 @@ impl Session {
             was_full: false,
             dropped,
             too_large: 0,
+            catching_up: None,
             doubt: false,
             drain: None,
             held: Vec::new(),
@@ -229,7 +237,7 @@ impl Session {
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
         // Once it has passed, whoever asked has been told.
         let drained = self.drain_at().filter(|at| *at > now.mono_ms);
-        [conn, expiry, at_once, drained, self.credentials_at()].into_iter().flatten().min()
+        [conn, expiry, at_once, drained, self.credentials_at(), self.out.rate_at()].into_iter().flatten().min()
     }
 
     /// Handles one input.

@@ -6,6 +6,7 @@ use super::inbound::{Retained, Room};
 use super::outbound::{Downgrade, Known, Violation};
 use super::{DROPPED_TOPICS, Session};
 use crate::model::event::{Event, Gap, GapCause, Why};
+use crate::model::message::QoS;
 use crate::model::reason::ReasonCode;
 use crate::model::topic::{TopicFilter, TopicName};
 use crate::model::writes::Write;
@@ -56,6 +57,9 @@ impl Session {
         match packet {
             Packet::Publish(publish) => {
                 self.drain_stirred(now);
+                if publish.qos > QoS::AtMostOnce && !publish.retain {
+                    self.caught_up_one(now, fx);
+                }
                 let topic = publish.topic.clone();
                 let retained = if publish.retain { self.subs.retained(&topic) } else { Retained::Live };
                 let (inb, mut cx) = self.inbound(now, fx);

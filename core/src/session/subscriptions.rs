@@ -31,6 +31,8 @@ pub struct Subscriptions {
     next: u64,
     up: bool,
     ids_available: bool,
+    /// The service's highest QoS.
+    max_qos: Option<QoS>,
     /// Gaps that close when their subscription is granted again.
     gaps: BTreeMap<TopicFilter, OpenGap>,
 }
@@ -44,6 +46,13 @@ impl Subscriptions {
             gaps: lost.map(|gap| (gap.filter.clone(), gap)).collect(),
             ..Self::default()
         }
+    }
+
+    /// Asking for no higher QoS than this, whatever is wished: the service would cut the link.
+    #[must_use]
+    pub fn up_to(mut self, max_qos: QoS) -> Self {
+        self.max_qos = Some(max_qos);
+        self
     }
 
     /// Whether anything was granted in this epoch.
@@ -273,6 +282,7 @@ impl Subscriptions {
                 if !self.ids_available {
                     wish.id = None;
                 }
+                wish.qos = self.max_qos.map_or(wish.qos, |highest| wish.qos.min(highest));
                 fx.sends.push(Packet::Subscribe(Subscribe { pid, wish }));
                 self.pending.insert(pid, Request::Subscribe(row.wish.clone()));
             } else {

@@ -153,12 +153,14 @@ fn mqtt_2_2_2_2_properties_twice() {
         b"\x1a\x00\x01i",
         b"\x1c\x00\x01s",
         b"\x15\x00\x01m",
-        b"\x16\x00\x01d",
     ];
     for prop in once {
         assert!(matches!(read(&connack_with(prop), Protocol::V5), Packet::ConnAck(_)));
         refused(&connack_with(&[*prop, *prop].concat()), V5, ProtocolError);
     }
+    let data = b"\x16\x00\x01d\x15\x00\x01m";
+    assert!(matches!(read(&connack_with(data), Protocol::V5), Packet::ConnAck(_)));
+    refused(&connack_with(b"\x16\x00\x01d\x15\x00\x01m\x16\x00\x01d"), V5, ProtocolError);
     let once: &[&[u8]] = &[&[1, 1], &[2, 0, 0, 0, 1], b"\x03\x00\x01c", b"\x08\x00\x01r", b"\x09\x00\x01d"];
     for prop in once {
         assert!(matches!(read(&publish_with(prop), Protocol::V5), Packet::Publish(_)));

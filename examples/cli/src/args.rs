@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 
+use crate::profile::ProfileArgs;
 use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
 
@@ -35,10 +36,16 @@ pub(crate) struct Common {
     /// The file that holds the session [default: one a client id, in the user's data folder]
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
-    /// mqtt://[user:password@]host[:port], mqtts:// for TLS; again for more addresses of the same broker [default: what the store knows]
+    /// mqtt://[user:password@]host[:port], mqtts:// for TLS, ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
+    /// Again for more addresses of the same broker [default: what the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
     pub(crate) broker: Vec<String>,
+    /// Through a proxy: http:// (CONNECT), socks5:// or socks5h://[user:password@]host:port; or `system`: what HTTPS_PROXY,
+    /// ALL_PROXY and NO_PROXY say [default: none]
+    // A string for the same reason.
+    #[arg(long, global = true, value_name = "URL", env = "HOMING_PROXY", hide_env_values = true)]
+    pub(crate) proxy: Option<String>,
     /// Client identifier [default: the store's own; a new store makes one]
     #[arg(long, global = true, value_name = "ID", env = "HOMING_CLIENT_ID", hide_env_values = true)]
     pub(crate) client_id: Option<ClientId>,
@@ -74,7 +81,9 @@ pub(crate) struct Common {
     pub(crate) inbox_full: Option<InboxFullArg>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
-    /// TOML file with these flags as keys, and `user` and `password`
+    #[command(flatten)]
+    pub(crate) service: ProfileArgs,
+    /// TOML file with these flags as keys, `user`, `password`, and tables (`websocket-headers`, services)
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Say more on stderr; twice or thrice: still more
@@ -83,6 +92,9 @@ pub(crate) struct Common {
     /// User name and password of the configuration file.
     #[arg(skip)]
     pub(crate) credentials: Option<homing::Credentials>,
+    /// The table of the configuration file.
+    #[arg(skip)]
+    pub(crate) websocket_headers: Vec<homing::HttpHeader>,
 }
 
 #[derive(Subcommand)]

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, Options, SpkiPin};
+use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
+use crate::profile::ProfileArgs;
 use crate::values::{duration, limit};
 
 impl Common {
@@ -31,7 +32,15 @@ impl Common {
         let mut password = None;
         for (key, value) in table {
             let wrong = |problem: &str| Failure::usage(format_args!("{}: {key}: {problem}", path.display()));
+            if ProfileArgs::is_table(&key) {
+                self.service.table(&key, &value).map_err(|problem| wrong(&problem))?;
+                continue;
+            }
             let text = match value {
+                toml::Value::Table(table) if key == "websocket-headers" => {
+                    self.websocket_headers = headers(table).map_err(|problem| wrong(&problem))?;
+                    continue;
+                }
                 toml::Value::Array(list) if key == "broker" => {
                     let urls: Option<Vec<_>> = list.iter().map(toml::Value::as_str).collect();
                     urls.ok_or_else(|| wrong("must be text, or a list of texts"))?.join(" ")
@@ -46,6 +55,7 @@ impl Common {
             };
             match key.as_str() {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
+                "proxy" => fill(&mut self.proxy, Ok(text)),
                 "broker" => {
                     if self.broker.is_empty() {
                         self.broker.push(text);
@@ -67,9 +77,12 @@ impl Common {
                 "tls-cert" => fill(&mut self.tls.cert, Ok(PathBuf::from(text))),
                 "tls-key" => fill(&mut self.tls.key, Ok(PathBuf::from(text))),
                 "tls-pin" => pins(&mut self.tls.pins, &text),
+                "profile" => fill(&mut self.service.profile, ValueEnum::from_str(&text, false)),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
-                _ => Err("is not a key; keys are the common flags without --, and user and password".to_owned()),
+                _ => Err("is not a key; keys are the common flags without --, user, password, and the tables \
+                          websocket-headers, tencent, aws and azure"
+                    .to_owned()),
             }
             .map_err(|problem| wrong(&problem))?;
         }
@@ -86,7 +99,8 @@ impl Common {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let name = match &self.client_id {
+        let profile = self.service.profile().map_err(Failure::usage)?;
+        let name = match self.client_id.as_ref().or(profile.client_id()) {
             None => "default.db".to_owned(),
             Some(id) => format!("client-{}.db", file_name(id.as_str())),
         };
@@ -111,6 +125,9 @@ impl Common {
         options.other_addresses = addresses.collect::<Result<_, _>>()?;
         options.credentials = self.credentials.clone().map(Into::into);
         options.tls = self.tls.options().map_err(Failure::usage)?;
+        options.profile = self.service.profile().map_err(Failure::usage)?;
+        set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
+        options.websocket_headers = self.websocket_headers.clone();
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
         set(&mut options.keep_alive, self.keep_alive);
@@ -124,6 +141,21 @@ impl Common {
         set(&mut options.inbox_full, self.inbox_full.map(Into::into));
         Ok(options)
     }
+}
+
+fn proxy(text: &str) -> Result<Proxy, Failure> {
+    match text {
+        "system" => Ok(Proxy::System),
+        url => ProxyUrl::parse(url).map(Proxy::Url).map_err(|error| Failure::usage(format_args!("--proxy: {error}"))),
+    }
+}
+
+fn headers(table: toml::Table) -> Result<Vec<HttpHeader>, String> {
+    let header = |(name, value)| match value {
+        toml::Value::String(value) => HttpHeader::new(name, value).map_err(|error| error.to_string()),
+        _ => Err(format!("{name} must be text")),
+    };
+    table.into_iter().map(header).collect()
 }
 
 fn set<T>(option: &mut T, given: Option<T>) {

@@ -17,6 +17,7 @@ mod notes;
 mod offline;
 mod output;
 mod pipe;
+mod profile;
 mod publish;
 mod read;
 mod sensors;

@@ -11,8 +11,10 @@ use crate::client::turn::Engine;
 use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
+use crate::model::credentials::WhyAsked;
 use crate::model::error::Error;
 use crate::model::event::Why;
+use crate::model::profile::{AwsAuth, Profile};
 use crate::session::Session;
 use crate::wire::encode;
 
@@ -62,7 +64,9 @@ impl Driver {
             let tls = Arc::clone(&self.tls);
             let (broker, asker) = (self.broker(), self.asker.clone());
             let session = self.engine.as_ref().map(Engine::session);
-            let why = session.and_then(Session::needs_credentials);
+            // A signed URL is part of the link, and each link needs its own.
+            let signed = matches!(&options.profile, Profile::Aws(aws) if matches!(aws.auth(), AwsAuth::SigV4 { .. }));
+            let why = session.and_then(Session::needs_credentials).or(signed.then_some(WhyAsked::Reconnect));
             let several = session.is_some_and(Session::has_other_addresses);
             self.slot = Slot::Opening(Box::pin(async move {
                 let broker = broker.ok_or_else(|| not_opened(LinkError::Other("no broker is known".to_owned())))?;
@@ -72,6 +76,8 @@ impl Driver {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
                     None => None,
                 };
+                let signed = credentials.as_ref().and_then(|given| given.target.as_deref());
+                let broker = signed.map_or(broker.clone(), |target| broker.with_target(target));
                 let left = until.saturating_duration_since(Instant::now());
                 Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
@@ -133,6 +139,7 @@ impl Driver {
 fn not_opened(error: LinkError) -> Why {
     match error {
         LinkError::Tls(failure) => Why::Tls(failure),
+        error if error.refuses_credentials() => Why::Refused(error.to_string()),
         error => Why::Unreachable(error.to_string()),
     }
 }

@@ -123,6 +123,7 @@ impl Connection {
 fn is_refusal(why: &Why, renewable: bool) -> bool {
     match why {
         Why::Broker(reason) => reason.refuses_credentials() && !renewable,
+        Why::Refused(_) => !renewable,
         Why::Credentials(error) => error.is_lasting(),
         _ => false,
     }

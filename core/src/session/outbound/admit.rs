@@ -11,6 +11,8 @@ use crate::wire::packet::{Packet, PublishPacket};
 pub(super) enum Admit {
     /// Not now.
     No,
+    /// The second has had its messages: at `Rate::at`.
+    Later,
     /// Never: it ends so.
     End(Fate),
     /// Not to this broker: it is set aside.
@@ -49,6 +51,12 @@ impl Outbound {
     /// How a row may be sent on this link, or the reason why it may not.
     pub(super) fn supported(row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Result<Sent, ReasonCode> {
         let mut sent = Sent { qos: row.qos, retain: row.retain };
+        if row.topic.as_str().len() > limits.max_topic {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        if row.payload.len() > limits.max_payload {
+            return Err(ReasonCode::PacketTooLarge);
+        }
         if row.qos > limits.max_qos {
             if row.if_unsupported != IfUnsupported::Downgrade {
                 return Err(ReasonCode::QosNotSupported);
@@ -83,6 +91,9 @@ impl Outbound {
         if window_full || self.credit <= 0 {
             return Admit::No;
         }
-        Admit::Send(sent)
+        match self.rate.is_open(cx.now.mono_ms) {
+            true => Admit::Send(sent),
+            false => Admit::Later,
+        }
     }
 }

@@ -8,15 +8,18 @@ mod expiry;
 mod links;
 mod park;
 mod queue;
+mod rate;
 mod resend;
 mod slots;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
 pub use acks::{Downgrade, Known};
 use admit::{Admit, Sent, packet_of};
 use care::Care;
 use queue::Queue;
+use rate::Rate;
 use resend::Resend;
 use slots::{Progress, Slot};
 
@@ -47,6 +50,10 @@ pub struct LinkLimits {
     pub retain: bool,
     /// The broker's maximum packet size.
     pub max_packet: usize,
+    /// The service's largest payload, in bytes.
+    pub max_payload: usize,
+    /// The service's longest topic, in bytes.
+    pub max_topic: usize,
 }
 
 /// What the rules need besides the outbox itself.
@@ -94,6 +101,7 @@ pub struct Outbound {
     /// Parked messages behind this id are still to be looked at on this link.
     unparking: Option<u64>,
     care: Care,
+    rate: Rate,
     /// Links lost without an acknowledgement between.
     fruitless: u32,
     /// On this link.
@@ -122,12 +130,25 @@ impl Outbound {
             skipped: skipped.into_iter().collect(),
             unparking: None,
             care: Care::Off,
+            rate: Rate::default(),
             fruitless: 0,
             acknowledged: false,
             sent_any: false,
             held: false,
             copied_through: [0, 0],
         }
+    }
+
+    /// With the service's limit of PUBLISHes a second.
+    #[must_use]
+    pub fn with_rate(mut self, per_second: Option<NonZeroU16>) -> Self {
+        self.rate = Rate::new(per_second);
+        self
+    }
+
+    /// When a message that waits for its turn in the second may go.
+    pub fn rate_at(&self) -> Option<i64> {
+        self.rate.at().filter(|_| self.link.is_some())
     }
 
     /// A turn begins, in which the link takes so many bytes.
@@ -228,6 +249,7 @@ impl Outbound {
 
     /// Sends what may be sent.
     pub fn pump(&mut self, cx: &mut Context<'_>) {
+        self.rate.waits(false);
         let Some(limits) = self.link.filter(|_| !self.held) else { return };
         while !self.care.holds() {
             if self.resend.is_some() && !self.resend(&limits, cx) {
@@ -245,14 +267,15 @@ impl Outbound {
                 false => self.admit(row, &limits, cx),
             };
             let unsent = matches!(admitted, Admit::End(_) | Admit::Park(_));
-            if matches!(admitted, Admit::No) || unsent && self.unsent == 0 {
+            self.rate.waits(matches!(admitted, Admit::Later));
+            if matches!(admitted, Admit::No | Admit::Later) || unsent && self.unsent == 0 {
                 return;
             }
             let Some(row) = self.queues[lane].pop() else { return };
             self.advance(row.id, cx);
             self.unsent -= usize::from(unsent);
             match admitted {
-                Admit::No => {}
+                Admit::No | Admit::Later => {}
                 Admit::End(fate) => self.end(row.id, row.size(), fate, cx),
                 Admit::Park(reason) => self.park(row.id, row.size(), reason, None, cx),
                 Admit::Send(sent) if self.is_skipped(row.id, sent.qos, cx.salt) => self.rehome(row, cx),
@@ -293,6 +316,7 @@ impl Outbound {
         let downgraded = sent.qos != row.qos || sent.retain != row.retain;
         let pid = Self::pid(id, cx.salt);
         self.credit -= size as i64 + 8;
+        self.rate.took(cx.now.mono_ms);
         cx.metrics.sent += 1;
         self.queues[lane].slots.put(
             ord,

@@ -95,7 +95,9 @@ impl Outbound {
             let Some(slot) = slot.filter(|slot| slot.progress == Progress::Published && !slot.counted) else {
                 continue;
             };
-            match self.admit(&row, limits, cx) {
+            let admitted = self.admit(&row, limits, cx);
+            self.rate.waits(matches!(admitted, Admit::Later));
+            match admitted {
                 Admit::End(fate) if self.unsent > 0 => {
                     self.unsent -= 1;
                     self.end(row.id, row.size(), fate, cx);
@@ -107,7 +109,7 @@ impl Outbound {
                     self.unsent -= 1;
                     self.park(row.id, slot.size, reason, Some(slot.sent_qos), cx);
                 }
-                Admit::No | Admit::End(_) | Admit::Park(_) => {
+                Admit::No | Admit::Later | Admit::End(_) | Admit::Park(_) => {
                     if let Some(resend) = &mut self.resend {
                         resend.put_back(row);
                     }

@@ -15,6 +15,7 @@ mod lanes;
 mod outbound;
 mod parking;
 mod poison;
+mod profile;
 mod rig;
 mod rows;
 mod waking;

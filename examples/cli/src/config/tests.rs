@@ -29,7 +29,8 @@ fn every_key_is_taken() {
     let common = merged(
         "store = 'a.db'\nbroker = 'mqtt://h'\nclient-id = 'c'\nmqtt = 5\nkeep-alive = '10s'\nsession-expiry = '1h'\n\
          durability = 'process-kill'\ninflight = 7\ninflight-qos2 = 3\nretention = '1d'\noutbox-limit = '5,1MiB'\n\
-         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'",
+         inbox-limit = '6,2MiB'\nuser = 'u'\npassword = 'p'\n\
+         proxy = 'socks5h://a:b@p'\n[websocket-headers]\nAuthorization = 'Bearer t'",
     )
     .unwrap();
     let options = common.options().unwrap();
@@ -42,6 +43,8 @@ fn every_key_is_taken() {
     assert_eq!(options.durability, homing::Durability::ProcessKill);
     assert_eq!((options.inflight, options.inflight_qos2), (7, 3));
     assert_eq!((options.outbox_limit.messages, options.inbox_limit.bytes), (5, 2 << 20));
+    assert_eq!(options.proxy, Proxy::Url(ProxyUrl::parse("socks5h://a:b@p:1080").unwrap()));
+    assert_eq!(options.websocket_headers, [HttpHeader::new("Authorization", "Bearer t").unwrap()]);
 }
 
 #[test]
@@ -78,8 +81,13 @@ fn errors_name_the_key_and_never_quote_a_secret() {
     assert!(problem("password = 'x'").contains("password without user"));
     let text = problem("user = 'u'\npassword = sesame sesame");
     assert!(text.contains("line 2") && !text.contains("sesame"), "{text}");
-    let common = Common { broker: vec!["mqtt://u:sesame@".to_owned()], ..Common::default() };
-    assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    let text = problem("[websocket-headers]\nAuthorization = ' sesame'");
+    assert!(text.contains("Authorization") && !text.contains("sesame"), "{text}");
+    for (broker, proxy) in [("mqtt://u:sesame@", None), ("mqtt://h", Some("ftp://u:sesame@p:1"))] {
+        let proxy = proxy.map(str::to_owned);
+        let common = Common { broker: vec![broker.to_owned()], proxy, ..Common::default() };
+        assert!(matches!(common.options(), Err(Failure::Usage(text)) if !text.contains("sesame")));
+    }
 }
 
 #[test]

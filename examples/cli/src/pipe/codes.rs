@@ -14,6 +14,7 @@ codes! {
     TOPIC_INVALID "topic_invalid"
     FILTER_INVALID "filter_invalid"
     PAYLOAD_TOO_LARGE "payload_too_large"
+    UNSUPPORTED "unsupported"
     QOS_INVALID "qos_invalid"
     TTL_INVALID "ttl_invalid"
     BAD_JSON "bad_json"
@@ -36,6 +37,7 @@ codes! {
 pub(crate) fn of_publish(error: &PublishError) -> &'static str {
     match error {
         PublishError::PayloadTooLarge { .. } => PAYLOAD_TOO_LARGE,
+        PublishError::Unsupported { .. } => UNSUPPORTED,
         PublishError::Name(_) => TOPIC_INVALID,
         PublishError::Ttl { .. } => TTL_INVALID,
         PublishError::LimitReached { .. } => LIMIT_REACHED,
@@ -50,6 +52,7 @@ pub(crate) fn of_publish(error: &PublishError) -> &'static str {
 pub(crate) fn of(error: &Error) -> &'static str {
     match error {
         Error::Closed => CLOSED,
+        Error::Unsupported { .. } => UNSUPPORTED,
         Error::Storage { .. } => STORAGE_FAILED,
         Error::PositionInvalid { .. } => POSITION_INVALID,
         // Only `cancel` names a message.
