@@ -59,7 +59,7 @@ pub enum LinkError {
     #[error("proxy {proxy}: {error}")]
     Proxy {
         /// Which; shown without credentials.
-        proxy: ProxyUrl,
+        proxy: Box<ProxyUrl>,
         /// What it did.
         error: ProxyError,
     },

@@ -76,7 +76,7 @@ pub async fn connect(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -
         },
         ProxyScheme::Socks5 => resolved(proxy, host, port, limit).await,
     };
-    stream.map_err(|error| LinkError::Proxy { proxy: proxy.clone(), error })
+    stream.map_err(|error| LinkError::Proxy { proxy: Box::new(proxy.clone()), error })
 }
 
 async fn reach(proxy: &ProxyUrl, limit: Duration) -> Result<TcpStream, ProxyError> {
