@@ -13,8 +13,11 @@ use crate::model::proxy::ProxyUrl;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// How a proxy that plays these steps fails: it reads so many bytes, then writes.
-async fn played(scheme: &str, steps: &'static [(usize, &'static [u8])]) -> ProxyError {
+/// So many bytes are read, then these are written.
+type Step = (usize, &'static [u8]);
+
+/// How a proxy that plays these steps fails.
+async fn played(scheme: &str, steps: &'static [Step]) -> ProxyError {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = ProxyUrl::parse(&format!("{scheme}{}", listener.local_addr().unwrap())).unwrap();
     let serving = thread::spawn(move || {
@@ -65,7 +68,7 @@ fn socks_refuses_in_words() {
         assert_eq!(played(known, &[(4, b"HT")]).await, ProxyError::NotSocks);
         assert_eq!(played(known, &[(4, b"\x05\x00"), (10, b"\x05\x63\x00\x01")]).await, ProxyError::NotSocks);
         assert_eq!(played(known, &[(4, b"\x05")]).await, ProxyError::Answer(AnswerError::Closed));
-        let replies: [(&'static [(usize, &'static [u8])], &str); 3] = [
+        let replies: [(&'static [Step], &str); 3] = [
             (&[(3, b"\x05\x00"), (10, b"\x05\x02\x00\x01")], "connection not allowed by its rules"),
             (&[(3, b"\x05\x00"), (10, b"\x05\x04\x00\x01")], "host unreachable"),
             (&[(3, b"\x05\x00"), (10, b"\x05\x05\x00\x01")], "connection refused"),
