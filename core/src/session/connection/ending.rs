@@ -37,7 +37,7 @@ impl Connection {
             let short = matches!(why, Why::Cut(_) | Why::Closed) && now - up.since < SHORT_LIFE_MS;
             self.short_lives = if short { self.short_lives + 1 } else { 0 };
             probable_take_over = self.short_lives == SHORT_LIVES;
-            if self.short_lives > 0 && self.short_lives % MOVE_ON == 0 {
+            if self.short_lives > 0 && self.short_lives.is_multiple_of(MOVE_ON) {
                 self.addresses.move_on();
             }
             self.ignore_unknown = matches!(why, Why::Cut(_) | Why::Closed) && up.answered_unknown;

@@ -197,7 +197,7 @@ fn as_many_messages_as_the_service_keeps_are_a_possible_gap() {
     let gap = gaps(&rig).remove(0);
     assert_eq!((gap.cause, gap.from_ms, gap.to_ms), (GapCause::PossiblyDropped, left, Some(came)));
     assert_eq!((gap.filters[0].as_str(), gap.after_seq), ("ABCDE12345/dev01/#", 0));
-    assert_eq!(rig.noted, [gap.clone()]);
+    assert_eq!(rig.noted, std::slice::from_ref(gap));
     receive(&mut rig, 200);
     assert_eq!(gaps(&rig).len(), 1);
 }
