@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::certificates::Held;
 use crate::mosquitto::{Inflight, Mosquitto, program};
 use crate::{ports, tail};
 
@@ -17,15 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mosquitto that listens for WebSockets too, and their URL. Both ports stay the same over restarts.
 pub fn mosquitto_with_websocket() -> (Mosquitto, String) {
+    let (broker, port) = websocket("");
+    (broker, format!("ws://127.0.0.1:{port}/mqtt"))
+}
+
+/// The same with TLS. The files of `server` must outlive it.
+pub fn mosquitto_with_secure_websocket(server: &Held) -> (Mosquitto, String) {
+    let (broker, port) =
+        websocket(&format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display()));
+    (broker, format!("wss://127.0.0.1:{port}/mqtt"))
+}
+
+fn websocket(tls: &str) -> (Mosquitto, u16) {
     let port = ports::free();
-    let extra = format!("listener {port} 127.0.0.1\nprotocol websockets\n");
+    let extra = format!("listener {port} 127.0.0.1\nprotocol websockets\n{tls}");
     let broker = Mosquitto::start_with(Inflight::Default, &extra);
     let end = Instant::now() + PATIENCE;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "mosquitto has no WebSocket listener:\n{}", broker.log(20));
         thread::sleep(Duration::from_millis(2));
     }
-    (broker, format!("ws://127.0.0.1:{port}/mqtt"))
+    (broker, port)
 }
 
 /// A mosquitto that listens at a Unix socket in this folder too, and its URL.

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use homing_testkit::certificates::{Authority, Wrong};
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
 use homing_testkit::process::{Event, Homing, Pipe};
-use homing_testkit::way::{RealProxy, mosquitto_with_socket, mosquitto_with_websocket};
+use homing_testkit::way::{RealProxy, mosquitto_with_secure_websocket, mosquitto_with_socket, mosquitto_with_websocket};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const LOGIN: (&str, &str) = ("user", "sesame");
@@ -170,4 +171,23 @@ fn a_websocket_server_that_refuses_us_is_not_asked_again_soon() {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && words.contains("credentials refused"), "{words}");
     assert!(!words.contains("sesame"), "{words}");
+}
+
+#[test]
+fn tls_goes_below_websocket_and_through_proxies() {
+    let authority = Authority::new();
+    let server = authority.server(&Wrong::default());
+    let (_broker, url) = mosquitto_with_secure_websocket(&server);
+    let proxies = [None, Some(RealProxy::http(Some(LOGIN), None)), Some(RealProxy::socks("socks5", Some(LOGIN)))];
+    for proxy in proxies {
+        let folder = tempfile::tempdir().unwrap();
+        let mut homing = homing(folder.path(), &url).flag("--tls-ca", authority.file.display());
+        if let Some(proxy) = &proxy {
+            homing = homing.flag("--proxy", proxy.url(Some(LOGIN)));
+        }
+        there_and_back(&homing);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (why, _) = reason(&homing(folder.path(), &url).flag("--tls-ca", Authority::new().file.display()));
+    assert!(why.starts_with("TLS: "), "another authority: {why}");
 }
