@@ -24,8 +24,7 @@ pub fn mosquitto_with_websocket() -> (Mosquitto, String) {
 
 /// The same with TLS. The files of `server` must outlive it.
 pub fn mosquitto_with_secure_websocket(server: &Held) -> (Mosquitto, String) {
-    let (broker, port) =
-        websocket(&format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display()));
+    let (broker, port) = websocket(&format!("certfile {}\nkeyfile {}\n", server.chain.display(), server.key.display()));
     (broker, format!("wss://127.0.0.1:{port}/mqtt"))
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use homing_testkit::certificates::{Authority, Wrong};
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
 use homing_testkit::process::{Event, Homing, Pipe};
-use homing_testkit::way::{RealProxy, mosquitto_with_secure_websocket, mosquitto_with_socket, mosquitto_with_websocket};
+use homing_testkit::way::{
+    RealProxy, mosquitto_with_secure_websocket, mosquitto_with_socket, mosquitto_with_websocket,
+};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const LOGIN: (&str, &str) = ("user", "sesame");
