@@ -5,11 +5,14 @@
 //! thread computed on average and at most (Linux): a busy machine does not blur that.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic, and prints")]
 
+mod common;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::cpu;
 use homing::internals::rows::{Hot, InboxRow};
 use homing::internals::writes::Write;
 use homing::store::reader::{HistoryQuery, Reader};
@@ -30,17 +33,6 @@ fn open(path: &Path) -> Store {
         wall_ms: 0,
     })
     .unwrap()
-}
-
-/// Time that this thread has computed: what a busy machine does not blur.
-fn cpu() -> Duration {
-    #[cfg(target_os = "linux")]
-    {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-    }
-    #[cfg(not(target_os = "linux"))]
-    Duration::ZERO
 }
 
 /// Wall time and time computed, of each run.

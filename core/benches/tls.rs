@@ -5,11 +5,14 @@
 //! until the first byte from the server, and what the client's thread computed on average (Linux).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic, and prints")]
 
+mod common;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::cpu;
 use homing::link::tls::Connector;
 use homing::{CaCertificates, ClientIdentity, TlsOptions, Trust};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -20,16 +23,6 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, Support
 use tokio::io::AsyncReadExt;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn cpu() -> Duration {
-    #[cfg(target_os = "linux")]
-    {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-    }
-    #[cfg(not(target_os = "linux"))]
-    Duration::ZERO
-}
 
 struct Made {
     root: String,

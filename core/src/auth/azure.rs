@@ -4,8 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::Hmac;
-use sha2::Sha256;
+use ring::hmac::HMAC_SHA256;
 
 use super::{mac, url_encoded};
 use crate::model::credentials::Credentials;
@@ -26,6 +25,6 @@ pub(super) fn credentials(hub: &AzureIotHub, now_s: u64) -> Credentials {
 pub(super) fn token(hub: &AzureIotHub, expiry: u64) -> String {
     let resource = format!("{}/devices/{}", hub.hub(), hub.device());
     let resource = url_encoded(&resource);
-    let code = STANDARD.encode(mac::<Hmac<Sha256>>(hub.key(), format!("{resource}\n{expiry}").as_bytes()));
+    let code = STANDARD.encode(mac(HMAC_SHA256, hub.key(), format!("{resource}\n{expiry}").as_bytes()));
     format!("SharedAccessSignature sr={resource}&sig={}&se={expiry}", url_encoded(&code))
 }

@@ -11,8 +11,8 @@ mod tests;
 
 pub(crate) use provider::ProfileCredentials;
 
-use hmac::{KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use ring::hmac;
 
 use crate::model::credentials::Credentials;
 use crate::model::profile::{AwsAuth, Profile};
@@ -35,9 +35,8 @@ pub(crate) fn credentials(profile: &Profile, now_s: u64, random: [u8; 5]) -> Opt
 }
 
 /// The code that authenticates `data`.
-fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
-    // HMAC takes a key of any length, so there is no error to report.
-    M::new_from_slice(key).map_or_else(|_| Vec::new(), |mac| mac.chain_update(data).finalize().into_bytes().to_vec())
+fn mac(hash: hmac::Algorithm, key: &[u8], data: &[u8]) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hash, key), data)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,12 +1,10 @@
 //! Tencent IoT Hub: the user name carries its own expiry, the password signs it.
 
-use hmac::Hmac;
-use sha1::Sha1;
-use sha2::Sha256;
+use ring::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 
 use super::{hex, mac};
 use crate::model::credentials::Credentials;
-use crate::model::profile::{Hmac as Hash, Tencent};
+use crate::model::profile::{Hmac, Tencent};
 
 /// The service's number for this kind of client.
 const SDK_APP_ID: &str = "12010126";
@@ -22,9 +20,9 @@ pub(super) fn credentials(tencent: &Tencent, now_s: u64, random: [u8; 5]) -> Cre
 }
 
 pub(super) fn password(tencent: &Tencent, user: &str) -> String {
-    let (code, name) = match tencent.hash() {
-        Hash::Sha256 => (mac::<Hmac<Sha256>>(tencent.secret(), user.as_bytes()), "hmacsha256"),
-        Hash::Sha1 => (mac::<Hmac<Sha1>>(tencent.secret(), user.as_bytes()), "hmacsha1"),
+    let (hash, name) = match tencent.hash() {
+        Hmac::Sha256 => (HMAC_SHA256, "hmacsha256"),
+        Hmac::Sha1 => (HMAC_SHA1_FOR_LEGACY_USE_ONLY, "hmacsha1"),
     };
-    format!("{};{name}", hex(&code))
+    format!("{};{name}", hex(mac(hash, tencent.secret(), user.as_bytes()).as_ref()))
 }

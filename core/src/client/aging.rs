@@ -55,7 +55,10 @@ impl Engine {
     pub(super) fn ages(&mut self, now: Now) -> bool {
         let hot = self.session.hot_mut();
         if self.aging.look(hot, now) {
-            let text = "the wall clock has jumped forward; for 24 hours no message goes for its age alone".to_owned();
+            let text =
+                "the wall clock has gone further than the time that is known to have passed (it was set, or the store \
+                        was not driven for long); for 24 hours no message goes for its age alone"
+                    .to_owned();
             self.fx.events.push(Event::Warning { code: "clock_jumped", text });
         }
         hot.held_until_ms <= now.store_ms

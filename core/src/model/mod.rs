@@ -23,4 +23,5 @@ pub(crate) mod status;
 pub mod tls;
 pub mod topic;
 pub mod transport;
+pub(crate) mod utc;
 pub mod writes;

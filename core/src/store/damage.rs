@@ -19,6 +19,7 @@ use super::open::{StoreOptions, connect, inspect, locate, unavailable};
 use super::salvage::{Saved, salvage};
 use super::session_row::{read_hot, read_session, read_subscriptions};
 use crate::model::error::OpenError;
+use crate::model::utc::compact;
 
 /// Holds the name that the damaged file gets.
 const NOTE: &str = "-salvage";
@@ -152,7 +153,7 @@ pub(super) fn was_ours(path: &Path) -> bool {
 fn set_aside(path: &Path, options: &StoreOptions<'_>, lock: &DriverLock) -> Result<SetAside, OpenError> {
     let system = |error: io::Error| unavailable(path, format!("it is damaged and cannot be set aside: {error}"));
     let store = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut name = format!("{store}-damaged-{}", stamp(options.wall_ms));
+    let mut name = format!("{store}-damaged-{}", compact(u64::try_from(options.wall_ms / 1000).unwrap_or(0)));
     while path.with_file_name(&name).exists() {
         name.push('x');
     }
@@ -214,34 +215,4 @@ pub(super) fn set_aside_files(path: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(ours).collect();
     found.sort();
     found
-}
-
-/// `20260131T235959Z`.
-fn stamp(wall_ms: i64) -> String {
-    let seconds = wall_ms.div_euclid(1000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days to a date of the Gregorian calendar, counted from March of year 0 in eras of 400 years.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stamp;
-
-    #[test]
-    fn times_are_written_in_utc() {
-        assert_eq!(stamp(0), "19700101T000000Z");
-        assert_eq!(stamp(951_782_399_999), "20000228T235959Z");
-        assert_eq!(stamp(951_782_400_000), "20000229T000000Z");
-        assert_eq!(stamp(1_795_867_384_000), "20261128T120304Z");
-    }
 }
