@@ -24,13 +24,9 @@ impl Aging {
     /// From the counters of the last commit.
     pub(super) fn new(hot: &Hot) -> Self {
         let boot = this_boot();
-        let rebooted = hot.boot == 0 || hot.boot != boot;
+        // Where the system does not say, it counts as up: else a program that runs for seconds would hold for months.
+        let rebooted = hot.boot != boot && hot.boot != 0 && boot != 0;
         Self { boot, rebooted, seen: (hot.turn > 0).then_some((hot.clock_ms, hot.wall_ms)) }
-    }
-
-    /// The machine's boot; 0: unknown.
-    pub(super) fn boot(&self) -> i64 {
-        self.boot
     }
 
     /// Whether the clock has jumped forward since the last look; `hot` then says until when nothing goes for its age.
@@ -51,6 +47,14 @@ impl Aging {
 }
 
 impl Engine {
+    /// What the next commit says of the clocks.
+    pub(super) fn stamp(&mut self, now: Now) {
+        let boot = self.aging.boot;
+        let hot = self.session.hot_mut();
+        (hot.clock_ms, hot.wall_ms) = (now.store_ms, now.wall_ms);
+        (hot.boot, hot.boot_ms) = (boot, now.mono_ms);
+    }
+
     /// Whether messages may go for their age.
     pub(super) fn ages(&mut self, now: Now) -> bool {
         let hot = self.session.hot_mut();
@@ -92,11 +96,14 @@ mod tests {
 
     #[test]
     fn the_time_that_the_machine_was_off_does_not_count() {
-        let mut hot = Hot { held_until_ms: NOON + 5_000, ..hot(0) };
+        let mut hot = Hot { held_until_ms: NOON + 5_000, ..hot(this_boot() ^ 1) };
         let mut aging = Aging::new(&hot);
         assert!(!aging.look(&mut hot, at(100_000, 100_000)));
         assert_eq!(hot.held_until_ms, NOON + 105_000);
         aging.look(&mut hot, at(101_000, 101_000));
         assert_eq!(hot.held_until_ms, NOON + 105_000, "once");
+        let mut unknown = Hot { held_until_ms: NOON + 5_000, boot: 0, ..hot };
+        Aging::new(&unknown).look(&mut unknown, at(100_000, 100_000));
+        assert_eq!(unknown.held_until_ms, NOON + 5_000, "nobody knows");
     }
 }

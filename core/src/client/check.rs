@@ -53,7 +53,7 @@ pub(crate) fn options(options: &Options) -> Result<(), OpenError> {
     let filters = options.glance.iter().flat_map(|glance| glance.filters.iter().chain(&glance.alerts));
     ensure(filters.clone().count() <= MAX_GLANCE_FILTERS, "glance", "at most 64 filters")?;
     ensure(!filters.clone().any(TopicFilter::is_shared), "glance", "no shared subscriptions: name the topics")?;
-    way(options)?;
+    way(options, &addresses)?;
     consumer_name(&options.first_consumer)
         .map_err(|error| OpenError::Option { option: "first_consumer", problem: error.to_string() })?;
     let own = addresses.iter().filter_map(|address| address.credentials());
@@ -137,22 +137,25 @@ pub(crate) fn warnings(options: &Options, wall_ms: i64) -> Option<Event> {
     })
 }
 
-/// Checks how the broker is reached.
-fn way(options: &Options) -> Result<(), OpenError> {
+/// Checks how the broker's addresses are reached.
+pub(crate) fn way(options: &Options, addresses: &[&BrokerUrl]) -> Result<(), OpenError> {
     let wrong = |option: &'static str, problem: String| Err(OpenError::Option { option, problem });
-    let broker = options.broker.as_ref();
-    let is_socket = broker.is_some_and(|broker| broker.scheme() == Scheme::Unix);
-    if is_socket && options.transport.is_none() && cfg!(not(unix)) {
+    let has_socket = addresses.iter().any(|address| address.scheme() == Scheme::Unix);
+    if has_socket && options.transport.is_none() && cfg!(not(unix)) {
         return wrong("broker", "Unix sockets exist on Unix only; name the broker by mqtt://".to_owned());
     }
     match &options.proxy {
         Proxy::Url(_) if options.transport.is_some() => {
             wrong("proxy", "the app's transport finds its own way; leave one of both out".to_owned())
         }
-        Proxy::Url(_) if is_socket => wrong("proxy", "no proxy leads to a Unix socket; leave it out".to_owned()),
-        Proxy::System => system_proxy(broker.map_or("", BrokerUrl::host))
-            .map(drop)
-            .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}"))),
+        Proxy::Url(_) if has_socket => wrong("proxy", "no proxy leads to a Unix socket; leave it out".to_owned()),
+        Proxy::System => {
+            let hosts = addresses.iter().map(|address| address.host());
+            let checked = hosts.map(system_proxy).collect::<Result<Vec<_>, _>>();
+            checked
+                .map(drop)
+                .or_else(|(variable, error)| wrong("proxy", format!("environment variable {variable}: {error}")))
+        }
         Proxy::Url(_) | Proxy::Direct => Ok(()),
     }
 }

@@ -40,7 +40,7 @@ use crate::wire::Decoder;
 
 /// How many commands, and how many packets, one turn takes at the most: one commit for all of them. Each has its own bound,
 /// or many publishers would keep the acknowledgements of what they publish from being read.
-const TURN_INPUTS: usize = 2048;
+pub(super) const TURN_INPUTS: usize = 2048;
 /// Unsent bytes above which no PUBLISH is given to the link.
 const CREDIT: usize = 256 << 10;
 /// Unsent bytes above which nothing is read any more: the broker must take our acknowledgements first.
@@ -301,6 +301,10 @@ impl Driver {
     async fn turn(&mut self) -> bool {
         let counted = self.counters();
         self.refuse_while_pausing();
+        if self.inputs.is_empty() {
+            // All were refused: a turn has something to do, or it could not be told from one that was begun.
+            self.inputs.push(TurnInput::Session(Input::Tick));
+        }
         if self.clock.has_slept() {
             self.inputs.insert(0, TurnInput::Session(Input::Woke));
         }
@@ -380,6 +384,10 @@ impl Driver {
 /// When the link counts as dead because the broker takes no byte; None: it takes them.
 fn stalled_until(slot: &Slot, engine: &Engine) -> Option<Instant> {
     let Slot::Open(link, _) = slot else { return None };
+    if engine.session().holds_connack() {
+        // It is not written to or read from meanwhile; that has a limit of its own.
+        return None;
+    }
     let limit = Duration::from_millis(engine.session().write_limit_ms().unsigned_abs());
     link.stalled_since().map(|since| since + limit)
 }

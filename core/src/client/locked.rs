@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::command::{Command, Reply};
-use super::driver::{Driver, LONGEST_GOODBYE};
+use super::driver::{Driver, LONGEST_GOODBYE, TURN_INPUTS};
 use super::syncing;
 use super::turn::{Engine, TurnInput};
 use crate::model::error::{Error, PublishError};
 use crate::model::event::Event;
-use crate::session::effect::Now;
+use crate::session::effect::{Input, Now};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long one try takes; on Windows a lock is given back late.
@@ -61,7 +61,9 @@ impl Driver {
     /// Between two tries of a turn. Some: the client was paused (and goes on), or has ended (false).
     pub(super) async fn wait_for_lock(&mut self, wait: &mut Wait) -> Option<bool> {
         let held = Error::Storage { detail: "another program holds the store's write lock".to_owned() };
-        while let Ok(command) = self.commands.try_recv() {
+        while self.inputs.len() < TURN_INPUTS
+            && let Ok(command) = self.commands.try_recv()
+        {
             self.inputs.push(TurnInput::Command(command));
         }
         let now = Instant::now();
@@ -83,6 +85,7 @@ impl Driver {
             return Some(self.end_locked(&held));
         }
         if self.pausing.as_ref().is_some_and(|(at, ..)| *at <= now) {
+            self.refuse_while_pausing();
             return Some(self.pause().await);
         }
         while let Some(index) = wait.due.iter().position(|due| due.is_some_and(|at| at <= now)) {
@@ -91,12 +94,12 @@ impl Driver {
                 TurnInput::Command(Command::Flush { answer, .. }) => drop(answer.send(Ok(false))),
                 TurnInput::Command(Command::Sync { answer, .. }) => drop(answer.send(Err(held.clone()))),
                 TurnInput::Command(Command::Close { answer, .. }) => {
-                    self.closing = Some((now, answer));
+                    self.closing.get_or_insert((now, answer));
                     return Some(self.end_locked(&held));
                 }
                 TurnInput::Command(Command::Pause { answer, .. }) => {
                     let wanted = self.engine.as_ref().is_some_and(Engine::is_wanted_by_app);
-                    self.pausing = Some((now, answer, wanted));
+                    self.pausing.get_or_insert((now, answer, wanted));
                     self.refuse_while_pausing();
                     return Some(self.pause().await);
                 }
@@ -106,6 +109,11 @@ impl Driver {
         if self.commands.is_closed() && wait.told {
             // No handle is left: as after a kill.
             return Some(false);
+        }
+        if self.inputs.is_empty() {
+            // All were answered; the turn that is tried again is one of no inputs.
+            self.inputs.push(TurnInput::Session(Input::Tick));
+            wait.due.push(None);
         }
         tokio::time::sleep(PAUSE).await;
         None

@@ -100,10 +100,7 @@ impl Driver {
         }
         let other = Error::Storage { detail: TEXT.to_owned() };
         self.out.replies.drain(..).for_each(|reply: Reply| reply.failed(&PublishError::Unknown, &other));
-        (self.out.open, self.out.close) = (false, false);
-        self.out.sends.clear();
-        self.out.events.clear();
-        self.out.settled.clear();
+        self.out.forget();
         self.recover(StoreError { kind: StoreErrorKind::Other, text: TEXT.to_owned() }).await
     }
 }

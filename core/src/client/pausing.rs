@@ -45,10 +45,17 @@ impl Driver {
             tracing::error!(%error, "the store could not be closed in order before a pause");
             Error::Storage { detail: error.text }
         });
-        self.inputs.clear();
+        let left = std::mem::take(&mut self.inputs);
         self.out = Outputs::default();
         self.fanout.events(&mut vec![Event::State(State::Paused)]);
         drop(answer.send(done));
+        for input in left {
+            // All others were refused before; what the session was to be told is told by the rows.
+            if let TurnInput::Command(Command::Close { answer, .. }) = input {
+                drop(answer.send(Ok(())));
+                return false;
+            }
+        }
         loop {
             let Some(command) = self.commands.recv().await else { return false };
             match command {

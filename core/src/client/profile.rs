@@ -43,9 +43,6 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
         // A will cannot be sent in another way later.
         let strict = Publish { if_unsupported: IfUnsupported::Refuse, ..will.message.clone() };
         publish(&strict, &profile).map_err(|error| OpenError::Option { option: "will", problem: error.to_string() })?;
-        if will.message.payload.len() > limits.max_payload {
-            return wrong("will", format!("{name} takes payloads of at most {} bytes", limits.max_payload));
-        }
     }
     if profile.makes_credentials() {
         let own = |broker: &BrokerUrl| broker.credentials().is_some();
@@ -54,9 +51,10 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
         }
         options.credentials = Some(CredentialsSource::provider(ProfileCredentials::new(profile.clone())));
     }
-    if let (Profile::Aws(aws), Some(broker)) = (&profile, &options.broker)
+    let mut addresses = options.broker.iter().chain(&options.other_addresses);
+    if let Profile::Aws(aws) = &profile
         && matches!(aws.auth(), AwsAuth::SigV4 { .. })
-        && !broker.scheme().is_websocket()
+        && addresses.any(|address| !address.scheme().is_websocket())
     {
         return wrong("broker", format!("a signed URL for {name} needs a WebSocket; write wss://"));
     }

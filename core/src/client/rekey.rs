@@ -18,8 +18,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         out.replies.push(Reply::Done(answer));
         // It is a transaction of its own: what this turn has done so far is committed before it. Nothing was sent yet.
-        let hot = self.session.hot_mut();
-        (hot.clock_ms, hot.wall_ms) = (now.store_ms, now.wall_ms);
+        self.stamp(now);
         if self.store.commit(self.session.hot())? {
             self.session.hot_mut().turn = self.store.hot().turn;
         }

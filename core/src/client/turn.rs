@@ -60,6 +60,16 @@ pub(crate) struct Outputs {
     pub(crate) pausing: Option<(Duration, Done, bool)>,
 }
 
+impl Outputs {
+    /// The turn did not happen: nothing of it is sent or told but answers.
+    pub(super) fn forget(&mut self) {
+        (self.open, self.close, self.abort, self.ask) = (false, false, false, None);
+        self.sends.clear();
+        self.events.clear();
+        self.settled.clear();
+    }
+}
+
 /// Session and store, taken through turns.
 pub(crate) struct Engine {
     pub(super) session: Session,
@@ -108,8 +118,11 @@ impl Engine {
         super::check::limits(&options, &store.hot())?;
         if options.broker.is_none() {
             let kept = store.session().broker.unwrap_or_default();
-            let stored: Vec<_> = read(&kept).filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect();
-            super::check::tls(&options, &stored.iter().collect::<Vec<_>>())?;
+            let listed = read(&kept).filter(|kept| kept.listed);
+            let stored: Vec<_> = listed.filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect();
+            let stored: Vec<_> = stored.iter().collect();
+            super::check::tls(&options, &stored)?;
+            super::check::way(&options, &stored)?;
         }
         let warning = super::check::warnings(&options, wall_ms);
         let mut engine = Self::with_store(options, store, seed)?;
@@ -267,9 +280,7 @@ impl Engine {
 
     fn abandon(&mut self, out: &mut Outputs) {
         let Effects { mut settled, mut unparked, .. } = std::mem::take(&mut self.fx);
-        (out.open, out.close, out.ask) = (false, false, None);
-        out.sends.clear();
-        out.events.clear();
+        out.forget();
         // Told if the commit turns out to have happened.
         settled.append(&mut unparked);
         out.settled = settled;
@@ -301,10 +312,7 @@ impl Engine {
         if self.report_at <= now.mono_ms && self.store.has_writes() {
             self.report(now)?;
         }
-        let hot = self.session.hot_mut();
-        hot.clock_ms = now.store_ms;
-        hot.wall_ms = now.wall_ms;
-        (hot.boot, hot.boot_ms) = (self.aging.boot(), now.mono_ms);
+        self.stamp(now);
         if self.store.commit(self.session.hot())? {
             self.commits += 1;
             let stored = self.store.hot();

@@ -97,8 +97,9 @@ pub(super) fn request(broker: &BrokerUrl, headers: &[HttpHeader], key: &str) -> 
 fn check(answer: &Head, key: &str) -> Result<(), WebSocketError> {
     if answer.status != 101 {
         let location = answer.all("location").next().map(|location| {
-            // A query may hold a token.
-            let shown = location.split(['?', '#']).next().unwrap_or_default();
+            // A query may hold a token, also one that was encoded, and what stands before a host a password.
+            let shown = location.split(['?', '#', '%']).next().unwrap_or_default();
+            let shown = shown.rsplit_once('@').map_or(shown, |(_, host)| host);
             shown.chars().filter(|char| !char.is_control()).take(200).collect()
         });
         return Err(WebSocketError::Refused { status: answer.status, location });

@@ -2,6 +2,8 @@
 
 /// Stands before an address at which a session may be left that ours has nothing to do with any more.
 const LEFT_BEHIND: char = '!';
+/// Stands before such a one that the app's list names no more: it is remembered, and never tried.
+const UNLISTED: char = '-';
 
 /// One address as the store keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,21 +12,25 @@ pub(crate) struct Kept<'a> {
     pub(crate) address: &'a str,
     /// Another address of the list had no session where this one had one: if this one has one still, it is not ours.
     pub(crate) left_behind: bool,
+    /// The app's last list had it.
+    pub(crate) listed: bool,
 }
 
 /// The addresses in a text of the store.
 pub(crate) fn read(text: &str) -> impl Iterator<Item = Kept<'_>> {
-    text.split(' ').filter(|word| !word.is_empty()).map(|word| match word.strip_prefix(LEFT_BEHIND) {
-        Some(address) => Kept { address, left_behind: true },
-        None => Kept { address: word, left_behind: false },
+    text.split(' ').filter(|word| !word.is_empty()).map(|word| {
+        let (word, listed) = word.strip_prefix(UNLISTED).map_or((word, true), |rest| (rest, false));
+        let (address, left_behind) = word.strip_prefix(LEFT_BEHIND).map_or((word, false), |rest| (rest, true));
+        Kept { address, left_behind, listed }
     })
 }
 
-/// The text for addresses and whether each was left behind.
-pub(crate) fn write(list: impl IntoIterator<Item = (String, bool)>) -> String {
-    let words = list.into_iter().map(|(address, left_behind)| match left_behind {
-        true => format!("{LEFT_BEHIND}{address}"),
-        false => address,
+/// The text for addresses.
+pub(crate) fn write<'a>(list: impl IntoIterator<Item = Kept<'a>>) -> String {
+    let words = list.into_iter().map(|kept| {
+        let unlisted = (!kept.listed).then_some(UNLISTED);
+        let left_behind = kept.left_behind.then_some(LEFT_BEHIND);
+        unlisted.into_iter().chain(left_behind).chain(kept.address.chars()).collect::<String>()
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -40,10 +46,12 @@ mod tests {
 
     #[test]
     fn a_list_is_one_text_and_the_text_of_older_stores_is_a_list_of_one() {
-        let text = write([("mqtt://a:1883".to_owned(), false), ("mqtt://b:1".to_owned(), true)]);
-        assert_eq!(text, "mqtt://a:1883 !mqtt://b:1");
-        let kept: Vec<_> = read(&text).map(|kept| (kept.address, kept.left_behind)).collect();
-        assert_eq!(kept, [("mqtt://a:1883", false), ("mqtt://b:1", true)]);
+        let kept = |address, left_behind, listed| Kept { address, left_behind, listed };
+        let list =
+            [kept("mqtt://a:1883", false, true), kept("mqtt://b:1", true, true), kept("mqtt://c:1", true, false)];
+        let text = write(list);
+        assert_eq!(text, "mqtt://a:1883 !mqtt://b:1 -!mqtt://c:1");
+        assert_eq!(read(&text).collect::<Vec<_>>(), list);
         assert_eq!(shown("mqtt://a:1883"), Some("mqtt://a:1883"));
         assert_eq!(shown(""), None);
     }

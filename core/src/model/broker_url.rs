@@ -3,8 +3,12 @@
 use std::fmt;
 
 use fluent_uri::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credentials::Credentials;
+
+/// What stays as it is in a socket's path: the text is parsed again, and stands in lists that are separated by spaces.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Why a broker URL was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +121,9 @@ impl BrokerUrl {
     /// # Errors
     /// [`UrlError`], which never repeats the text.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let uri = Uri::parse(text).map_err(|_| UrlError::Syntax)?;
+        // Else "token:secret@host" would have the scheme "token", and the error would repeat it.
+        let uri = Some(text).filter(|text| text.contains("://")).ok_or(UrlError::Syntax)?;
+        let uri = Uri::parse(uri).map_err(|_| UrlError::Syntax)?;
         let scheme = uri.scheme().as_str().to_ascii_lowercase();
         let Some(scheme) = Scheme::parse(&scheme) else { return Err(UrlError::Scheme { scheme }) };
         let authority = uri.authority().ok_or(UrlError::NoHost)?;
@@ -206,25 +212,14 @@ impl fmt::Display for BrokerUrl {
     /// Without user name and password (P12): this text is stored and shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.scheme.name();
-        // A query may hold a token.
+        // A query may hold a token. A socket's path has none.
         let path = self.path.split('?').next().filter(|path| *path != "/").unwrap_or_default();
         match (self.scheme, self.host.contains(':')) {
-            (Scheme::Unix, _) => write!(f, "{scheme}://{}", encoded(path)),
+            (Scheme::Unix, _) => write!(f, "{scheme}://{}", utf8_percent_encode(&self.path, IN_A_PATH)),
             (_, true) => write!(f, "{scheme}://[{}]:{}{path}", self.host, self.port),
             (_, false) => write!(f, "{scheme}://{}:{}{path}", self.host, self.port),
         }
     }
-}
-
-/// A path as a URL holds it: the text is parsed again, and stands in lists that are separated by spaces.
-fn encoded(path: &str) -> String {
-    path.bytes().fold(String::with_capacity(path.len()), |mut text, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
-            _ => text.push_str(&format!("%{byte:02x}")),
-        }
-        text
-    })
 }
 
 impl fmt::Debug for BrokerUrl {
@@ -250,6 +245,7 @@ mod tests {
             ("ws://home", "ws://home:80"),
             ("wss://u:secret@home/mqtt?token=secret", "wss://home:443/mqtt"),
             ("unix:///run/mqtt%20a.sock", "unix:///run/mqtt%20a.sock"),
+            ("unix:///run/a%3Fb.sock", "unix:///run/a%3Fb.sock"),
         ];
         for (text, expected) in good {
             assert_eq!(shown(text).as_deref(), Ok(expected), "{text}");
@@ -263,6 +259,7 @@ mod tests {
     fn what_a_scheme_has_no_use_for_is_refused() {
         let bad = [
             ("home", UrlError::Syntax),
+            ("token:secret@home", UrlError::Syntax),
             ("http://home", UrlError::Scheme { scheme: "http".to_owned() }),
             ("mqtts://home/path", UrlError::Extra { scheme: "mqtts" }),
             ("mqtt://home?x", UrlError::Extra { scheme: "mqtt" }),

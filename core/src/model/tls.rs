@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
-use zeroize::Zeroizing;
 
 pub use failure::TlsFailure;
 pub use pem::TlsInputError;
@@ -129,8 +128,8 @@ impl fmt::Debug for CaCertificates {
     }
 }
 
-/// Our certificate with its chain, and the key that belongs to it. The key is never printed; the text that it was read from
-/// is overwritten in memory, ring's own copy lives as long as this.
+/// Our certificate with its chain, and the key that belongs to it. The key is never printed. What a file held is overwritten in
+/// memory, ring's own copy lives as long as this; a text is the caller's to overwrite.
 #[derive(Clone)]
 pub struct ClientIdentity {
     pub(crate) key: Arc<CertifiedKey>,
@@ -154,7 +153,6 @@ impl ClientIdentity {
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsInputError> {
         let (certificates, certificates_name) = pem::read(certificates.as_ref())?;
         let (key, key_name) = pem::read(key.as_ref())?;
-        let key = Zeroizing::new(key);
         pem::identity((&certificates, &certificates_name), (&key, &key_name))
     }
 

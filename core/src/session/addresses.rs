@@ -16,7 +16,12 @@ struct Address {
     refused_until: Option<i64>,
     /// See [`Kept::left_behind`].
     left_behind: bool,
+    /// The session found there is to be ended first.
+    foreign: bool,
 }
+
+/// Addresses that the app's list names no more are remembered up to this number.
+const MOST_UNLISTED: usize = 16;
 
 /// What becomes of a redirect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,29 +52,39 @@ pub struct Addresses {
     /// Where a CONNACK was accepted last, in this run or an earlier one.
     used: Option<usize>,
     known: bool,
+    /// Left behind, and not in the list.
+    unlisted: Vec<String>,
 }
 
 impl Addresses {
     /// The app's list, or the store's if the app names none; `kept` is the store's text.
     pub fn new(options: &Options, kept: Option<&str>) -> Self {
         let kept: Vec<Kept<'_>> = kept.map(|text| read(text).collect()).unwrap_or_default();
+        // A client id that the service gives ties the store to it. Without one, what the profile makes could go to whatever
+        // broker the store knows.
+        let names_endpoint = options.profile.broker().is_some() && options.profile.client_id().is_none();
         let urls: Vec<BrokerUrl> = match &options.broker {
             Some(broker) => std::iter::once(broker).chain(&options.other_addresses).cloned().collect(),
-            None if kept.is_empty() => options.profile.broker().cloned().into_iter().collect(),
+            None if kept.is_empty() || names_endpoint => options.profile.broker().cloned().into_iter().collect(),
             // An address that this build cannot read is left out.
-            None => kept.iter().filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect(),
+            None => {
+                kept.iter().filter(|kept| kept.listed).filter_map(|kept| BrokerUrl::parse(kept.address).ok()).collect()
+            }
         };
         let address = |url: BrokerUrl| {
             let text = url.to_string();
             let kept = kept.iter().find(|kept| kept.address == text);
-            (Address { tried: false, refused_until: None, left_behind: kept.is_some_and(|k| k.left_behind), url }, kept)
+            let left_behind = kept.is_some_and(|kept| kept.left_behind);
+            (Address { tried: false, refused_until: None, left_behind, foreign: false, url }, kept)
         };
         let (list, found): (Vec<Address>, Vec<Option<&Kept<'_>>>) = urls.into_iter().map(address).unzip();
         let used = kept.first().and_then(|first| found.iter().position(|kept| *kept == Some(first)));
-        let named = options.broker.is_some() && !options.same_broker && !kept.is_empty();
+        let named = (options.broker.is_some() || names_endpoint) && !options.same_broker && !kept.is_empty();
         let known = !named || found.iter().any(Option::is_some);
         let start = used.unwrap_or(0);
-        Self { list, first: 0, start, at: start, next: None, borrowed: false, redirects: 0, used, known }
+        let unlisted = kept.iter().filter(|kept| kept.left_behind && !found.contains(&Some(kept)));
+        let unlisted = unlisted.map(|kept| kept.address.to_owned()).take(MOST_UNLISTED).collect();
+        Self { list, first: 0, start, at: start, next: None, borrowed: false, redirects: 0, used, known, unlisted }
     }
 
     /// Whether this is the broker that the store knows, if it knows one: one address at least is the same.
@@ -97,7 +112,11 @@ impl Addresses {
         let used = self.used.unwrap_or(0);
         let rest = (0..self.list.len()).filter(|at| *at != used);
         let list = std::iter::once(used).chain(rest).filter_map(|at| self.list.get(at));
-        let text = write(list.map(|address| (address.url.to_string(), address.left_behind)));
+        let list: Vec<_> = list.map(|address| (address.url.to_string(), address.left_behind)).collect();
+        let listed =
+            list.iter().map(|(address, left_behind)| Kept { address, left_behind: *left_behind, listed: true });
+        let others = self.unlisted.iter().map(|address| Kept { address, left_behind: true, listed: false });
+        let text = write(listed.chain(others));
         Some(text).filter(|text| !text.is_empty())
     }
 
@@ -216,6 +235,18 @@ impl Addresses {
         Redirect::Followed
     }
 
+    /// Whether the session found at the address in use is to be ended before ours begins.
+    pub fn is_foreign(&self) -> bool {
+        self.list.get(self.at).is_some_and(|address| address.foreign)
+    }
+
+    /// It is, or it is no more.
+    pub fn set_foreign(&mut self, foreign: bool) {
+        if let Some(address) = self.list.get_mut(self.at) {
+            address.foreign = foreign;
+        }
+    }
+
     /// Whether a session found at the address in use cannot be ours.
     pub fn is_left_behind(&self) -> bool {
         self.list.get(self.at).is_some_and(|address| address.left_behind)
@@ -225,7 +256,8 @@ impl Addresses {
     /// whatever the app says: what the others still hold is not ours any more, and its packet identifiers would swallow our
     /// messages.
     pub fn session_lost(&mut self) {
-        let elsewhere = self.used.is_some_and(|used| used != self.at);
+        // None: it was one that the list has no more.
+        let elsewhere = self.used != Some(self.at);
         for (at, address) in self.list.iter_mut().enumerate() {
             address.left_behind = at != self.at && (address.left_behind || elsewhere);
         }

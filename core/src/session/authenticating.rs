@@ -50,6 +50,11 @@ impl Session {
         (self.auth.fresh.is_none() && self.own().is_none()).then_some(self.auth.why)
     }
 
+    /// Whether CONNECT named an authentication method.
+    pub(super) fn has_method(&self) -> bool {
+        self.auth.method.is_some()
+    }
+
     /// Whether an answer of the provider is waited for, but for those that a link begins with.
     pub fn is_asking(&self) -> bool {
         self.auth.pending.is_some()
@@ -61,10 +66,11 @@ impl Session {
     }
 
     /// A link is asked for, and with it credentials.
-    pub(super) fn ask_for_link(&mut self, now: Now) {
+    pub(super) fn ask_for_link(&mut self, moved: bool, now: Now) {
         let kept = self.auth.fresh.as_ref().map(|fresh| fresh.expires_ms());
         let expired = kept.flatten().is_some_and(|at| at <= now.wall_ms);
-        if std::mem::take(&mut self.auth.changed) || expired {
+        // What was made for one host is not shown to another.
+        if std::mem::take(&mut self.auth.changed) || expired || moved {
             self.auth.fresh = None;
         }
         if self.auth.why == WhyAsked::Reconnect && self.auth.is_due(now) {
@@ -92,7 +98,9 @@ impl Session {
         self.auth.method = enhanced.map(str::to_owned);
         let provider = self.provider();
         self.auth.in_use(credentials.as_ref().and_then(|own| own.expires_ms()), provider, now);
-        self.auth.why = WhyAsked::Reconnect;
+        if self.own().is_none() {
+            self.auth.why = WhyAsked::Reconnect;
+        }
         Ok(credentials.map(|boxed| *boxed))
     }
 
@@ -246,7 +254,7 @@ impl Session {
             return;
         }
         self.auth.changing = true;
-        self.leave(self.conn.purpose, fx);
+        self.leave(self.conn.purpose(), fx);
     }
 
     /// The broker has accepted a CONNECT.
@@ -325,7 +333,9 @@ impl Session {
             }
             _ => return,
         };
-        self.auth.why = WhyAsked::Refused(reason);
+        if self.own().is_none() {
+            self.auth.why = WhyAsked::Refused(reason);
+        }
         fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason, retry_in_ms }));
         self.hurry(now);
     }

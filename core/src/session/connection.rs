@@ -103,8 +103,6 @@ pub struct Connection {
     pub wanted: bool,
     /// Where the link is.
     pub phase: Phase,
-    /// What the link is for.
-    pub purpose: Purpose,
     /// What the link's end will be put down to, if we know better than the network.
     pub ending: Option<Why>,
     /// The inbox is full: no link before there is room.
@@ -157,7 +155,6 @@ impl Connection {
         Self {
             wanted,
             phase: Phase::Down,
-            purpose: Purpose::Session,
             ending: None,
             blocked: false,
             ignore_unknown: false,
@@ -213,6 +210,11 @@ impl Connection {
         self.up().map_or(WRITE_LIMIT_MS, |up| up.keep_alive_ms.max(WRITE_LIMIT_MS))
     }
 
+    /// What the link is for.
+    pub fn purpose(&self) -> Purpose {
+        if self.addresses.is_foreign() { Purpose::EndForeign } else { Purpose::Session }
+    }
+
     /// The app asks to be connected: no waiting, but for the pace.
     pub fn now_please(&mut self) {
         self.wanted = true;
@@ -226,20 +228,18 @@ impl Connection {
     }
 
     /// Whether a link should be asked for now; then it is marked as asked for.
-    pub fn begin(&mut self, now: i64) -> Option<u32> {
+    /// With the number of the attempt: whether it goes to another address than the last one.
+    pub fn begin(&mut self, now: i64) -> Option<(u32, bool)> {
         let due = self.due().is_none_or(|at| at <= now);
         if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || self.offline || !due {
             return None;
         }
         self.retry_at = None;
         self.begun_at = Some(now);
-        if self.addresses.choose(now) {
-            // What one address holds is no matter of the next one.
-            self.purpose = Purpose::Session;
-        }
+        let moved = self.addresses.choose(now);
         self.phase = Phase::Opening;
         self.attempt += 1;
-        Some(self.attempt)
+        Some((self.attempt, moved))
     }
 
     /// CONNECT was sent.

@@ -89,16 +89,16 @@ impl Session {
         fx.sends.push(Packet::Connect(Box::new(Connect {
             protocol,
             client_id: self.row.client_id.clone(),
-            clean_start: self.conn.purpose == Purpose::EndForeign || !self.persistent(),
+            clean_start: self.conn.purpose() == Purpose::EndForeign || !self.persistent(),
             keep_alive: u16::try_from(seconds(self.options.keep_alive)).unwrap_or(u16::MAX),
-            session_expiry: match self.conn.purpose {
+            session_expiry: match self.conn.purpose() {
                 Purpose::EndForeign => 0,
                 Purpose::Session => u32::try_from(seconds(self.options.session_expiry)).unwrap_or(u32::MAX),
             },
             receive_maximum,
             maximum_packet_size: Some(self.options.max_packet),
             credentials,
-            will: self.options.will.clone().filter(|_| self.conn.purpose == Purpose::Session),
+            will: self.options.will.clone().filter(|_| self.conn.purpose() == Purpose::Session),
         })));
         self.conn.handshake(now.mono_ms);
     }
@@ -109,12 +109,12 @@ impl Session {
             return self.refused(&ack, asked, now, fx);
         }
         let Some(ack) = self.prove(ack, now, fx) else { return };
-        let clean = self.conn.purpose == Purpose::EndForeign || !self.persistent();
+        let clean = self.conn.purpose() == Purpose::EndForeign || !self.persistent();
         if ack.session_present && clean {
             let text = "session present although a clean start was asked for [3.2.2-4]".to_owned();
             return self.violation(ReasonCode::ProtocolError, text, fx);
         }
-        if self.conn.purpose == Purpose::EndForeign {
+        if self.conn.purpose() == Purpose::EndForeign {
             return self.leave(Purpose::Session, fx);
         }
         let adopt = self.options.foreign_session == ForeignSession::Adopt;
@@ -154,6 +154,8 @@ impl Session {
 
     fn refused(&mut self, ack: &ConnAck, asked: Protocol, now: Now, fx: &mut Effects) {
         let auto = self.options.version == Version::Auto;
+        // 3.1.1 has no authentication methods: to fall back would lock us out.
+        let auto = auto && !self.has_method();
         if ack.reason == ReasonCode::UnsupportedProtocolVersion && asked == Protocol::V5 && auto {
             if self.row.established {
                 self.lose_session(now, fx);
@@ -162,7 +164,7 @@ impl Session {
             self.row.protocol = Some(4);
             self.row.unanswered = false;
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
-            self.conn.dance_on(self.conn.purpose);
+            self.conn.dance_on(self.conn.purpose());
             return self.close(Why::Asked, fx);
         }
         self.redirected(ack.reason, ack.properties.server_reference.as_deref(), fx);

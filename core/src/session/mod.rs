@@ -322,11 +322,11 @@ impl Session {
         if self.conn.addresses.is_empty() {
             return;
         }
-        if let Some(attempt) = self.conn.begin(now.mono_ms) {
+        if let Some((attempt, moved)) = self.conn.begin(now.mono_ms) {
             self.metrics.link_attempts += 1;
-            self.ask_for_link(now);
+            self.ask_for_link(moved, now);
             fx.open = true;
-            if self.conn.purpose == Purpose::Session {
+            if self.conn.purpose() == Purpose::Session {
                 fx.events.push(Event::State(State::Connecting { attempt }));
             }
         }

@@ -250,12 +250,18 @@ impl Store {
         max_rows: usize,
         max_bytes: usize,
     ) -> Result<(Vec<OutboxRow>, bool), StoreError> {
-        let limits = [ReasonCode::PacketTooLarge, ReasonCode::RetainNotSupported, ReasonCode::QosNotSupported];
-        let [size, retain, qos] = limits.map(ReasonCode::code);
+        let limits = [
+            ReasonCode::PacketTooLarge,
+            ReasonCode::RetainNotSupported,
+            ReasonCode::QosNotSupported,
+            // Longer than a service takes.
+            ReasonCode::TopicNameInvalid,
+        ];
+        let [size, retain, qos, topic] = limits.map(ReasonCode::code);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, topic, payload, props, flags, expires_ms, supersede, NULL FROM parked
-                 WHERE id > ?1 AND reason IN ({size}, {retain}, {qos}) ORDER BY id"
+                 WHERE id > ?1 AND reason IN ({size}, {retain}, {qos}, {topic}) ORDER BY id"
             ))?;
             let mut rows = statement.query([int(after)])?;
             let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);

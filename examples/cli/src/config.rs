@@ -57,7 +57,7 @@ impl Common {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
                 "proxy" => fill(&mut self.proxy, Ok(text)),
                 "broker" => {
-                    if self.broker.is_empty() {
+                    if self.broker.iter().all(|given| given.trim().is_empty()) {
                         self.broker.push(text);
                     }
                     Ok(())

@@ -81,7 +81,7 @@ impl Driver {
             let several = session.is_some_and(Session::has_other_addresses);
             self.slot = Slot::Opening(Box::pin(async move {
                 let broker = broker.ok_or_else(|| not_opened(LinkError::Other("no broker is known".to_owned())))?;
-                let until = Instant::now() + if several { CONNECT_LIMIT_EACH } else { CONNECT_LIMIT };
+                let until = Instant::now() + CONNECT_LIMIT;
                 // Before the link: a broker that waits for its CONNECT would cut it while the provider thinks.
                 let credentials = match why {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
@@ -90,6 +90,8 @@ impl Driver {
                 let signed = credentials.as_ref().and_then(|given| given.target.as_deref());
                 let broker = signed.map_or(broker.clone(), |target| broker.with_target(target));
                 let left = until.saturating_duration_since(Instant::now());
+                // A slow provider does not take the time of the way.
+                let left = if several { left.min(CONNECT_LIMIT_EACH) } else { left };
                 Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
         }

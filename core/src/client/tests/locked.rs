@@ -66,6 +66,31 @@ fn a_lock_of_another_program_is_waited_out_with_nothing_sent_and_the_link_stays(
 }
 
 #[test]
+fn a_turn_that_has_nothing_left_to_answer_waits_like_any_other() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, _thread) = broker(9, move |_, packet| match packet {
+            Packet::Connect(_) => vec![connack(ReasonCode::Success)],
+            Packet::Publish(publish) => vec![Packet::PubAck(Ack::ok(publish.pid))],
+            _ => Vec::new(),
+        });
+        let client = Homing::open(options(folder.path(), address)).await.unwrap();
+        let id = client.publish(on()).await.unwrap();
+        assert_eq!(client.settled(id).await, Ok(Fate::DELIVERED));
+        let other = lock(folder.path());
+        for _ in 0..3 {
+            assert_eq!(client.flush(Duration::from_millis(100)).await, Ok(false));
+        }
+        assert!(matches!(client.sync(Duration::from_millis(100)).await, Err(Error::Storage { .. })));
+        drop(other);
+        client.publish(on()).await.unwrap();
+        let metrics = client.metrics();
+        assert_eq!((metrics.connects, metrics.commit_failures), (1, 0), "the link stays");
+        client.close(Duration::from_secs(5)).await.unwrap();
+    });
+}
+
+#[test]
 fn close_and_pause_end_in_time_while_another_program_holds_the_lock() {
     run(async {
         let folder = tempfile::tempdir().unwrap();

@@ -105,7 +105,8 @@ impl Profile {
         }
     }
 
-    /// Where the service listens: used when neither the options nor the store name a broker.
+    /// Where the service listens: used when neither the options nor the store name a broker; before the store's if the service
+    /// gives no client id, for then the store could be of any broker.
     pub fn broker(&self) -> Option<&BrokerUrl> {
         match self {
             Self::Generic => None,

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error as RustlsError, InconsistentKeys};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{CaCertificates, ClientIdentity};
 
@@ -97,17 +97,20 @@ pub enum TlsInputError {
     },
 }
 
-/// The file's bytes, and its name for errors.
-pub(super) fn read(file: &Path) -> Result<(Vec<u8>, String), TlsInputError> {
+/// The file's bytes, and its name for errors. Any file may hold a key.
+pub(super) fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, String), TlsInputError> {
     let name = file.display().to_string();
     match std::fs::read(file) {
-        Ok(text) => Ok((text, name)),
+        Ok(text) => Ok((Zeroizing::new(text), name)),
         Err(error) => Err(TlsInputError::Unreadable { file: name, detail: error.to_string() }),
     }
 }
 
-/// The blocks of a PEM text, numbered from 1. Kinds that nobody here wants are counted too.
-fn blocks(text: &[u8], file: &str) -> Result<Vec<(usize, SectionKind, Vec<u8>)>, TlsInputError> {
+/// A block's number, from 1, its kind, and what it holds.
+type Block = (usize, SectionKind, Zeroizing<Vec<u8>>);
+
+/// The blocks of a PEM text. Only kinds that the parser knows are counted.
+fn blocks(text: &[u8], file: &str) -> Result<Vec<Block>, TlsInputError> {
     let mut blocks = Vec::new();
     for (at, block) in <(SectionKind, Vec<u8>)>::pem_slice_iter(text).enumerate() {
         let (kind, der) = block.map_err(|error| {
@@ -119,23 +122,16 @@ fn blocks(text: &[u8], file: &str) -> Result<Vec<(usize, SectionKind, Vec<u8>)>,
             };
             TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
         })?;
-        blocks.push((at + 1, kind, der));
+        blocks.push((at + 1, kind, Zeroizing::new(der)));
     }
     Ok(blocks)
 }
 
-fn certificates(text: &[u8], file: &str) -> Result<Vec<(usize, Certificate, CertificateDer<'static>)>, TlsInputError> {
-    let mut found = Vec::new();
-    for (block, kind, der) in blocks(text, file)? {
-        if kind == SectionKind::Certificate {
-            let parsed = Certificate::from_der(&der).map_err(|error| TlsInputError::Certificate {
-                file: file.to_owned(),
-                block,
-                problem: error.to_string(),
-            })?;
-            found.push((block, parsed, CertificateDer::from(der)));
-        }
-    }
+fn certificates(text: &[u8], file: &str) -> Result<Vec<(usize, CertificateDer<'static>)>, TlsInputError> {
+    let of_kind = |(block, kind, der): Block| {
+        (kind == SectionKind::Certificate).then(|| (block, CertificateDer::from(der.to_vec())))
+    };
+    let found: Vec<_> = blocks(text, file)?.into_iter().filter_map(of_kind).collect();
     if found.is_empty() {
         return Err(TlsInputError::Missing { file: file.to_owned(), wanted: "certificate" });
     }
@@ -144,7 +140,7 @@ fn certificates(text: &[u8], file: &str) -> Result<Vec<(usize, Certificate, Cert
 
 pub(super) fn authorities(text: &[u8], file: &str) -> Result<CaCertificates, TlsInputError> {
     let mut roots = RootCertStore::empty();
-    for (block, _, der) in certificates(text, file)? {
+    for (block, der) in certificates(text, file)? {
         roots.add(der).map_err(|error| TlsInputError::Certificate {
             file: file.to_owned(),
             block,
@@ -158,9 +154,14 @@ pub(super) fn identity(
     (text, file): (&[u8], &str),
     (key_text, key_file): (&[u8], &str),
 ) -> Result<ClientIdentity, TlsInputError> {
+    // First: the lines that say so in the old form are no base64, which is a worse word for it.
+    let locked = |mark: &[u8]| key_text.windows(mark.len()).any(|part| part == mark);
+    if locked(b"BEGIN ENCRYPTED PRIVATE KEY") || locked(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsInputError::EncryptedKey { file: key_file.to_owned() });
+    }
     let certificates = certificates(text, file)?;
-    let not_after_s = certificates[0].1.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
-    let chain = certificates.into_iter().map(|(_, _, der)| der).collect();
+    let not_after_s = not_after_s(&certificates[0], file)?;
+    let chain = certificates.into_iter().map(|(_, der)| der).collect();
     let (block, mut der) = private_key(key_text, key_file)?;
     // By reference, so that the DER can be overwritten.
     let key = any_supported_type(&der);
@@ -179,22 +180,23 @@ pub(super) fn identity(
     Ok(ClientIdentity { key: Arc::new(key), not_after_s })
 }
 
+/// Until when a certificate is valid, in Unix seconds.
+fn not_after_s((block, der): &(usize, CertificateDer<'_>), file: &str) -> Result<u64, TlsInputError> {
+    match Certificate::from_der(der) {
+        Ok(parsed) => Ok(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()),
+        Err(error) => {
+            let (file, problem) = (file.to_owned(), error.to_string());
+            Err(TlsInputError::Certificate { file, block: *block, problem })
+        }
+    }
+}
+
 /// The first private key, and the number of its block.
 fn private_key(text: &[u8], file: &str) -> Result<(usize, PrivateKeyDer<'static>), TlsInputError> {
-    let mut found = None;
-    for (block, kind, mut der) in blocks(text, file)? {
-        match PrivateKeyDer::from_pem(kind, std::mem::take(&mut der)) {
-            Some(key) if found.is_none() => found = Some((block, key)),
-            Some(mut further) => further.zeroize(),
-            None => {}
-        }
-    }
-    let locked = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
-    if locked(b"BEGIN ENCRYPTED PRIVATE KEY") || locked(b"Proc-Type: 4,ENCRYPTED") {
-        if let Some((_, mut key)) = found {
-            key.zeroize();
-        }
-        return Err(TlsInputError::EncryptedKey { file: file.to_owned() });
-    }
+    let is_key =
+        |kind| matches!(kind, SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey);
+    let first = blocks(text, file)?.into_iter().find(|(_, kind, _)| is_key(*kind));
+    let found = first
+        .and_then(|(block, kind, mut der)| Some((block, PrivateKeyDer::from_pem(kind, std::mem::take(&mut *der))?)));
     found.ok_or_else(|| TlsInputError::Missing { file: file.to_owned(), wanted: "private key" })
 }

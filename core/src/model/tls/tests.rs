@@ -65,6 +65,10 @@ fn key_and_certificate_must_belong_together() {
     assert!(matches!(identity(&certificate, &certificate), TlsInputError::Missing { wanted: "private key", .. }));
     let locked = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert!(matches!(identity(&certificate, &locked), TlsInputError::EncryptedKey { .. }));
+    let old = RSA_PKCS1.replacen("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1);
+    for certificate in [RSA_CERTIFICATE, &format!("{RSA_CERTIFICATE}{old}")] {
+        assert!(matches!(identity(certificate, &old), TlsInputError::EncryptedKey { .. }), "{old}");
+    }
     let spoilt = key.replacen("MI", "AI", 1);
     let error = identity(&certificate, &spoilt);
     assert!(matches!(error, TlsInputError::Key { block: 1, .. }), "{error}");

@@ -15,7 +15,7 @@ impl Connection {
 
     /// We ended the dance of a foreign session: the next link comes at once, but not for ever.
     pub fn dance_on(&mut self, next: Purpose) {
-        self.purpose = next;
+        self.addresses.set_foreign(next == Purpose::EndForeign);
         self.dances += 1;
     }
 
@@ -90,6 +90,8 @@ impl Connection {
             return (0, why);
         }
         self.addresses.end_round();
+        // Behind the back-off the steps may come at once again.
+        self.dances = 0;
         match self.addresses.refused_until(now) {
             Some(until) => {
                 self.refused = true;

@@ -6,6 +6,9 @@ use crate::model::rows::{Hot, disk_cost};
 use crate::session::outbound::Context;
 use crate::wire::packet::{Ack, Packet};
 
+/// So much of the disk is worth a link, whatever comes.
+const ENOUGH_DISK: u64 = 2 << 20;
+
 /// QoS 1 and 2 messages that were too much to be held: they come again on the next link.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Forgotten {
@@ -30,12 +33,17 @@ impl Inbound {
         (within && cost > self.disk).then_some(cost)
     }
 
-    /// What there has to be room for before a link: all that was forgotten, or its first message if the inbox cannot take
-    /// all of it. With less the same messages would come, and be forgotten, again and again.
+    /// What there has to be room for before a link: all that was forgotten, but no more than half the inbox's limit and some
+    /// of the disk, and at least its first message. With less the same messages would come, and be forgotten, again and
+    /// again; to wait for more could be for ever.
     fn coming_again(&self) -> Option<Forgotten> {
         let all = self.forgotten?;
-        let first = Forgotten { messages: 1, bytes: all.first, disk: disk_cost(all.first), ..all };
-        Some(if all.messages <= self.limit.messages && all.bytes <= self.limit.bytes { all } else { first })
+        Some(Forgotten {
+            messages: all.messages.min(u64::max(self.limit.messages / 2, 1)),
+            bytes: all.bytes.min(u64::max(self.limit.bytes / 2, all.first)),
+            disk: all.disk.min(u64::max(ENOUGH_DISK, disk_cost(all.first))),
+            ..all
+        })
     }
 
     fn takes(&self, forgotten: Forgotten, hot: &Hot) -> bool {

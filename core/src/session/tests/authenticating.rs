@@ -218,6 +218,14 @@ fn static_credentials_know_no_second_step() {
 }
 
 #[test]
+fn a_broker_that_knows_no_mqtt_5_does_not_lock_a_method_out_for_good() {
+    let mut rig = connecting();
+    rig.refuse(ReasonCode::UnsupportedProtocolVersion);
+    rig.closed();
+    assert_eq!(rig.row.protocol, None, "3.1.1 has no methods");
+}
+
+#[test]
 fn a_method_is_not_dropped_in_silence_on_a_3_1_1_link() {
     let mut rig = Rig::new(|options| {
         provided(options);

@@ -16,6 +16,7 @@ mod outbound;
 mod parking;
 mod poison;
 mod profile;
+mod redirects;
 mod rig;
 mod rows;
 mod waking;
