@@ -108,7 +108,7 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 mod wire;
 
-pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, StateWatch};
+pub use client::{Cancel, Consumer, ConsumerSpec, Events, Farewell, Homing, Mailbox, Progress, StateWatch};
 pub use model::broker_url::{BrokerUrl, Scheme, UrlError};
 pub use model::consumer::{Lag, Skipped, Start};
 pub use model::credentials::{

@@ -81,13 +81,19 @@ impl ConsumerSpec {
 /// ```
 #[derive(Debug)]
 pub struct Consumer {
-    pub(super) name: String,
-    pub(super) store: StoreId,
+    pub(super) progress: Progress,
     /// Rows up to here were given by this handle, or are nothing it wants.
     pub(super) given: u64,
     pub(super) reading: Reading,
     pub(super) last_seq: watch::Receiver<u64>,
     pub(super) paused: watch::Receiver<bool>,
+}
+
+/// The other half of a [`Consumer`]: says what is done, from another task while the consumer itself waits for messages.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    pub(super) name: String,
+    pub(super) store: StoreId,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
@@ -105,7 +111,7 @@ impl Consumer {
         loop {
             let last = *self.last_seq.borrow_and_update();
             if last > self.given {
-                let (name, after) = (self.name.clone(), self.given);
+                let (name, after) = (self.progress.name.clone(), self.given);
                 let page = self.reading.ask(move |reader| reader.page(&name, after, max.get())).await;
                 if page == Err(Error::Paused) {
                     self.paused.wait_for(|paused| !paused).await.map_err(|_| Error::Closed)?;
@@ -128,6 +134,39 @@ impl Consumer {
     /// Done with one message, in any order; resolves after the commit.
     ///
     /// # Errors
+    /// As [`Progress::done`].
+    pub async fn done(&self, at: Position) -> Result<(), Error> {
+        self.progress.done(at).await
+    }
+
+    /// Done with this message and all before; resolves after the commit. Never goes back.
+    ///
+    /// # Errors
+    /// As [`Progress::done_through`].
+    pub async fn done_through(&self, at: Position) -> Result<(), Error> {
+        self.progress.done_through(at).await
+    }
+
+    /// What says that messages are done, apart from this place: cheap to clone, and good for other tasks.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// All that this consumer was moved over before it was done with it, since it was made; None: nothing. Kept in the
+    /// store, so a restart does not forget it. Each time is told by [`Event::Skipped`](crate::Event::Skipped) as well.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchConsumer`] if it was removed; [`Error::Closed`], [`Error::Storage`].
+    pub async fn skipped(&self) -> Result<Option<Skipped>, Error> {
+        let name = self.progress.name.clone();
+        self.reading.ask(move |reader| reader.skipped(&name)).await
+    }
+}
+
+impl Progress {
+    /// Done with one message, in any order; resolves after the commit.
+    ///
+    /// # Errors
     /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
     pub async fn done(&self, at: Position) -> Result<(), Error> {
         self.mark(at, false).await
@@ -139,16 +178,6 @@ impl Consumer {
     /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
     pub async fn done_through(&self, at: Position) -> Result<(), Error> {
         self.mark(at, true).await
-    }
-
-    /// All that this consumer was moved over before it was done with it, since it was made; None: nothing. Kept in the
-    /// store, so a restart does not forget it. Each time is told by [`Event::Skipped`](crate::Event::Skipped) as well.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchConsumer`] if it was removed; [`Error::Closed`], [`Error::Storage`].
-    pub async fn skipped(&self) -> Result<Option<Skipped>, Error> {
-        let name = self.name.clone();
-        self.reading.ask(move |reader| reader.skipped(&name)).await
     }
 
     async fn mark(&self, at: Position, through: bool) -> Result<(), Error> {

@@ -42,7 +42,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use clock::Clock;
 pub use command::Cancel;
 use command::{Answer, Command};
-pub use consumer::{Consumer, ConsumerSpec};
+pub use consumer::{Consumer, ConsumerSpec, Progress};
 use driver::Driver;
 use fanout::{Fanout, Listeners};
 pub use mailbox::Mailbox;
@@ -275,7 +275,8 @@ impl Homing {
         let given = self.ask(Error::Closed, |answer| Command::Consumer { spec, answer }).await?;
         let (store, last_seq, commands) = (self.store, self.listeners.last_seq.clone(), self.commands.clone());
         let paused = self.listeners.paused.clone();
-        Ok(Consumer { name, store, given, reading: self.reading()?, last_seq, paused, commands })
+        let progress = Progress { name, store, commands };
+        Ok(Consumer { progress, given, reading: self.reading()?, last_seq, paused })
     }
 
     fn reading(&self) -> Result<Reading, Error> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, HandshakeKind, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -164,10 +164,12 @@ pub struct TlsStream {
     host: String,
 }
 
+/// What only tests and benches ask.
+#[cfg(feature = "internals")]
 impl TlsStream {
     /// Whether the handshake was a full one, or resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
-        self.inner.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.inner.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
     /// The version that was agreed on, such as `TLSv1_3`.

@@ -1,0 +1,3 @@
+//! The one command for both languages.
+
+fn main() {}
