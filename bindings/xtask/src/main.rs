@@ -1,3 +1,132 @@
-//! The one command for both languages.
+//! One command each to generate, build, test and package the Kotlin and Swift libraries: `cargo xtask --help`.
 
-fn main() {}
+mod generate;
+mod native;
+mod run;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use run::{Outcome, root, run};
+
+/// The Kotlin and Swift libraries over the Rust core.
+#[derive(Parser)]
+#[command(name = "cargo xtask", after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask test kotlin                        everything of the JVM and Android, from cold
+  cargo xtask generate swift --profile dev       after a change in bindings/ffi, quickly
+  cargo xtask native --target aarch64-linux-android
+  cargo xtask size                               against the budget in bindings/size-budget.txt";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the native library for this machine, and write the sources that speak to it
+    Generate {
+        /// For which language
+        language: Language,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Generate, and compile the library of a language
+    Build {
+        /// For which language
+        language: Language,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Build, check and test the library of a language
+    Test {
+        /// For which language
+        language: Language,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Make what is published: jar and AAR, or the XCFramework
+    Package {
+        /// For which language
+        language: Language,
+    },
+    /// Build the native library for other systems, and lay it out for jars, AARs and XCFrameworks
+    Native {
+        /// Rust's name of the target; several may be given. Without one: this machine's
+        #[arg(long)]
+        target: Vec<String>,
+    },
+    /// Measure the stripped library against the budget, by part and by feature
+    Size {
+        /// Also build the encrypted store's variant (minutes)
+        #[arg(long)]
+        encryption: bool,
+    },
+}
+
+#[derive(clap::Args, Clone, Copy)]
+struct How {
+    /// How the native library is built: `mobile` is what is shipped, `dev` is built quickly
+    #[arg(long, default_value = "mobile")]
+    profile: Profile,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    Kotlin,
+    Swift,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Mobile,
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(command: Command) -> Outcome {
+    match command {
+        Command::Generate { language, how } => generate::generate(language, how.profile),
+        Command::Build { language: Language::Kotlin, how } => {
+            generate::generate(Language::Kotlin, how.profile)?;
+            maven(&["package", "-DskipTests"])
+        }
+        Command::Test { language: Language::Kotlin, how } => {
+            generate::generate(Language::Kotlin, how.profile)?;
+            maven(&["verify"])
+        }
+        Command::Build { language: Language::Swift, how } => swift("build", how.profile),
+        Command::Test { language: Language::Swift, how } => swift("test", how.profile),
+        Command::Package { language: Language::Kotlin } => {
+            generate::generate(Language::Kotlin, Profile::Mobile)?;
+            maven(&["package"])
+        }
+        Command::Package { language: Language::Swift } => run("ios/xcframework", &[]),
+        Command::Native { target } => native::build(&target),
+        Command::Size { encryption } => size::report(encryption),
+    }
+}
+
+fn maven(goals: &[&str]) -> Outcome {
+    let pom = root().join("android/pom.xml");
+    let pom = pom.to_string_lossy();
+    run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom], goals].concat())
+}
+
+/// The script finds a Swift toolchain, or makes one, and generates by itself: the root that it makes holds no Rust.
+fn swift(what: &str, profile: Profile) -> Outcome {
+    generate::generate(Language::Swift, profile)?;
+    run("ios/test", if what == "build" { &["--build-only"] } else { &[] })
+}
