@@ -13,7 +13,7 @@ use crate::id::StoredId;
 use crate::message::{Outgoing, Wish, duration, filter};
 use crate::options::Settings;
 use crate::reader::Reader;
-use crate::state::{CancelResult, LinkState, MessageFate, Trouble};
+use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
 use crate::status::Counters;
 
 /// What a catch-up did.
@@ -187,6 +187,11 @@ impl Client {
     /// The state now.
     pub fn state(&self) -> Result<LinkState> {
         Ok(self.homing.state().get().into())
+    }
+
+    /// A watch on the state; each sees every newest one.
+    pub fn states(&self) -> Result<Arc<StateStream>> {
+        Ok(StateStream::new(self.homing.state()))
     }
 
     /// The next state that this was not asked about; None: the client is gone.

@@ -120,8 +120,11 @@ pub(crate) fn place(library: &Path, form: Form, target_name: &str, strip: bool) 
     Ok(())
 }
 
-/// Leaves what the loader needs.
+/// Leaves what the loader needs. Windows keeps the rest in a file of its own.
 pub(crate) fn strip_here(library: &Path) -> Outcome {
+    if cfg!(windows) {
+        return Ok(());
+    }
     let flag = if cfg!(target_os = "macos") { "-x" } else { "--strip-unneeded" };
     run("strip", &[flag, &library.to_string_lossy()])
 }
