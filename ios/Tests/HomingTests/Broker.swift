@@ -78,19 +78,19 @@ final class Broker: @unchecked Sendable {
     }
 
     deinit {
-        process.terminate()
-        process.waitUntilExit()
+        kill(process.processIdentifier, SIGKILL)
     }
 
     /// In order: sessions and queues are saved.
-    func stop() {
+    func stop() throws {
         process.terminate()
-        process.waitUntilExit()
+        for _ in 0..<3_000 where process.isRunning { usleep(10_000) }
+        if process.isRunning { throw Setup(description: "mosquitto did not stop: \(Self.log(folder))") }
     }
 
     /// On the same port, with the same data.
     func restart() throws {
-        stop()
+        try stop()
         process = try Self.start(folder)
         guard Self.accepts(port, process) else {
             throw Setup(description: "mosquitto did not come back: \(Self.log(folder))")
@@ -103,7 +103,7 @@ final class Broker: @unchecked Sendable {
         process.arguments = ["-c", folder.file("mosquitto.conf").path]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try runUnblocked(process)
         return process
     }
 
@@ -120,6 +120,16 @@ final class Broker: @unchecked Sendable {
     private static func log(_ folder: Folder) -> String {
         (try? String(contentsOf: folder.file("log"), encoding: .utf8)) ?? "no log"
     }
+}
+
+/// A child inherits the signals that its parent's thread blocks, and the threads of Swift's tasks block SIGTERM.
+func runUnblocked(_ process: Process) throws {
+    var none = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try process.run()
 }
 
 private func address(_ port: UInt16) -> sockaddr_in {
