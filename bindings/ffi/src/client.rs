@@ -15,6 +15,7 @@ use crate::options::Settings;
 use crate::reader::Reader;
 use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
 use crate::status::Counters;
+use crate::watch::StateStream;
 
 /// What a catch-up did.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -197,6 +198,11 @@ impl Client {
     /// The next state that this was not asked about; None: the client is gone.
     pub async fn state_changed(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
         until(cancel, async { Ok(self.state.lock().await.changed().await.map(LinkState::from)) }).await
+    }
+
+    /// The state now, and each change of it, apart from what others were told.
+    pub fn states(&self) -> Result<Arc<StateStream>> {
+        Ok(StateStream::new(self.homing.state()))
     }
 
     /// Everything that happens from now on.
