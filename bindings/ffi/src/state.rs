@@ -1,12 +1,6 @@
 //! States of the link and fates of messages as they cross.
 
-use std::sync::Arc;
-
 use homing::{Cancel, Fate, ReasonCode, State, Why};
-use tokio::sync::Mutex;
-
-use crate::cancel::{Canceller, until};
-use crate::error::Result;
 
 /// A reason code of MQTT 5 [2.4].
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -147,24 +141,6 @@ impl From<State> for LinkState {
                 Self::Offline { why: Trouble { kind: TroubleKind::Other, text: format!("{other:?}"), reason: None } }
             }
         }
-    }
-}
-
-/// A watch on the state: conflated, only the newest counts.
-#[derive(Debug, uniffi::Object)]
-pub struct StateStream(Mutex<homing::StateWatch>);
-
-impl StateStream {
-    pub(crate) fn new(watch: homing::StateWatch) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(watch)))
-    }
-}
-
-#[uniffi::export]
-impl StateStream {
-    /// The next state that this watch has not seen; None: the client is gone.
-    pub async fn next(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
-        until(cancel, async { Ok(self.0.lock().await.changed().await.map(LinkState::from)) }).await
     }
 }
 

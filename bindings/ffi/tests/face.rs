@@ -77,7 +77,7 @@ fn a_wait_ends_when_it_is_cancelled_and_has_taken_nothing() {
         let client = client(&folder).await;
         let id = StoredId { store: client.store_id().unwrap(), n: client.publish(outgoing("a/b")).await.unwrap() };
         let consumer = client.consumer(settings("chart")).await.unwrap();
-        let events = client.events().unwrap();
+        let (events, states) = (client.events().unwrap(), client.states().unwrap());
         let cancel = Canceller::new();
         let by = || Some(Arc::clone(&cancel));
         let waits = async {
@@ -86,7 +86,7 @@ fn a_wait_ends_when_it_is_cancelled_and_has_taken_nothing() {
                 client.flush(60_000, by()),
                 async {
                     loop {
-                        if let Err(error) = client.state_changed(by()).await {
+                        if let Err(error) = states.next(by()).await {
                             return error;
                         }
                     }
