@@ -13,6 +13,7 @@ pub use failure::TlsFailure;
 pub use pem::TlsInputError;
 
 mod failure;
+mod file;
 mod pem;
 #[cfg(test)]
 mod tests;

@@ -202,7 +202,8 @@ impl Session {
         self.tell_held(fx);
         self.credentials_accepted(now, fx);
 
-        let window = usize::from(self.options.inflight.min(announced.receive_maximum.unwrap_or(u16::MAX)));
+        let taken = announced.receive_maximum.unwrap_or(u16::MAX).min(service.max_inflight);
+        let window = usize::from(self.options.inflight.min(taken));
         let limits = LinkLimits {
             protocol,
             window,
@@ -215,8 +216,7 @@ impl Session {
                 .and_then(QoS::from_number)
                 .map_or(service.max_qos, |qos| qos.min(service.max_qos)),
             retain: announced.retain_available.unwrap_or(true) && service.retain,
-            max_payload: service.max_payload,
-            max_topic: service.max_topic,
+            service,
             max_packet: announced
                 .maximum_packet_size
                 .map_or(LONGEST_PACKET, |bytes| bytes as usize)

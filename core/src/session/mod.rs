@@ -118,7 +118,7 @@ impl Session {
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids)
                 .with_copy(&restored.row)
-                .with_rate(service.publishes_per_second),
+                .with_rate(&service),
             subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).up_to(service.max_qos),
             row: restored.row,
             hot: restored.hot,

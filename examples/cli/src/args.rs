@@ -92,9 +92,21 @@ pub(crate) struct Common {
     /// User name and password of the configuration file.
     #[arg(skip)]
     pub(crate) credentials: Option<homing::Credentials>,
+    /// The file's brokers, if a flag or a variable has put others in their place.
+    #[arg(skip)]
+    pub(crate) replaced: Option<Replaced>,
     /// The table of the configuration file.
     #[arg(skip)]
     pub(crate) websocket_headers: Vec<homing::HttpHeader>,
+}
+
+/// Brokers that a configuration file names and that are not used.
+#[derive(Clone)]
+pub(crate) struct Replaced {
+    /// The file.
+    pub(crate) file: String,
+    /// Its brokers, as they stand in it.
+    pub(crate) brokers: String,
 }
 
 #[derive(Subcommand)]

@@ -1,22 +1,27 @@
 //! From flags, variables and the configuration file to the SDK's options.
 
+use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, SpkiPin};
+use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, Scheme, SpkiPin};
 
-use crate::args::Common;
+use crate::args::{Common, Replaced};
 use crate::exit::Failure;
 use crate::profile::ProfileArgs;
 use crate::values::{duration, limit};
+
+/// The longest configuration file.
+const LONGEST: u64 = 1 << 20;
 
 impl Common {
     /// Fills in from the configuration file, if one is named, what neither flags nor variables gave.
     pub(crate) fn with_config(mut self) -> Result<Self, Failure> {
         if let Some(path) = self.config.clone() {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::usage(format_args!("--config {}: {error}", path.display())))?;
+            let text =
+                read(&path).map_err(|error| Failure::usage(format_args!("--config {}: {error}", path.display())))?;
             self.merge(&path, &text)?;
         }
         Ok(self)
@@ -59,6 +64,8 @@ impl Common {
                 "broker" => {
                     if self.broker.iter().all(|given| given.trim().is_empty()) {
                         self.broker.push(text);
+                    } else {
+                        self.replaced = Some(Replaced { file: path.display().to_string(), brokers: text });
                     }
                     Ok(())
                 }
@@ -123,7 +130,17 @@ impl Common {
             .map(|text| BrokerUrl::parse(text).map_err(|error| Failure::usage(format_args!("--broker: {error}"))));
         options.broker = addresses.next().transpose()?;
         options.other_addresses = addresses.collect::<Result<_, _>>()?;
+        let addresses = options.broker.iter().chain(&options.other_addresses);
+        self.belongs(addresses)?;
         options.credentials = self.credentials.clone().map(Into::into);
+        if let Some(own) = self.service.credentials().map_err(Failure::usage)? {
+            if options.credentials.is_some() {
+                return Err(Failure::usage(
+                    "user and password of the file, and those of the profile, exclude each other",
+                ));
+            }
+            options.credentials = Some(own);
+        }
         options.tls = self.tls.options().map_err(Failure::usage)?;
         options.profile = self.service.profile().map_err(Failure::usage)?;
         set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
@@ -143,10 +160,51 @@ impl Common {
     }
 }
 
+impl Common {
+    /// Whether what the file has for its own brokers may go to these: a password that was written down for one host is not
+    /// shown to another because a flag names it.
+    fn belongs<'a>(&self, mut brokers: impl Iterator<Item = &'a BrokerUrl>) -> Result<(), Failure> {
+        let Some(Replaced { file, brokers: own }) = &self.replaced else { return Ok(()) };
+        let own: Vec<_> = own.split_whitespace().filter_map(|text| BrokerUrl::parse(text).ok()).collect();
+        let password = self.credentials.is_some();
+        let headers = !self.websocket_headers.is_empty();
+        let stranger = brokers.find(|broker| {
+            let shown = password && broker.credentials().is_none() || headers && broker.scheme().is_websocket();
+            shown && !own.iter().any(|own| same_host(own, broker))
+        });
+        let Some(stranger) = stranger else { return Ok(()) };
+        let what = if password { "user and password" } else { "the WebSocket headers" };
+        Err(Failure::usage(format_args!(
+            "--broker: {what} in {file} are for the brokers in it, and {stranger} is none of them; take the broker out of the \
+             file, or give HOMING_BROKER with user:password@ and a file without"
+        )))
+    }
+}
+
+fn same_host(one: &BrokerUrl, other: &BrokerUrl) -> bool {
+    let here = |broker: &BrokerUrl| match broker.scheme() {
+        Scheme::Unix => true,
+        _ => {
+            let address = broker.host().parse::<IpAddr>();
+            broker.host() == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        }
+    };
+    one.host() == other.host() || here(one) && here(other)
+}
+
 fn proxy(text: &str) -> Result<Proxy, Failure> {
     match text {
         "system" => Ok(Proxy::System),
         url => ProxyUrl::parse(url).map(Proxy::Url).map_err(|error| Failure::usage(format_args!("--proxy: {error}"))),
+    }
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > LONGEST {
+        true => Err(std::io::Error::other("it is longer than 1 MiB; is it the right file?")),
+        false => Ok(text),
     }
 }
 

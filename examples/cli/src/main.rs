@@ -25,6 +25,7 @@ mod signals;
 mod simulate;
 mod sub;
 mod sync;
+mod token;
 mod values;
 mod verdicts;
 

@@ -8,12 +8,14 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{Error as PemError, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error as RustlsError, InconsistentKeys};
+use rustls::{CertificateError, Error as RustlsError, InconsistentKeys};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{CaCertificates, ClientIdentity};
+
+const NO_CERTIFICATE: &str = "what it holds is not a certificate; was it cut short or edited?";
 
 /// Why a certificate, key, pin or name was refused. Keys are never quoted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,8 +102,8 @@ pub enum TlsInputError {
 /// The file's bytes, and its name for errors. Any file may hold a key.
 pub(super) fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, String), TlsInputError> {
     let name = file.display().to_string();
-    match std::fs::read(file) {
-        Ok(text) => Ok((Zeroizing::new(text), name)),
+    match super::file::read(file) {
+        Ok(text) => Ok((text, name)),
         Err(error) => Err(TlsInputError::Unreadable { file: name, detail: error.to_string() }),
     }
 }
@@ -109,20 +111,26 @@ pub(super) fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, String), TlsInput
 /// A block's number, from 1, its kind, and what it holds.
 type Block = (usize, SectionKind, Zeroizing<Vec<u8>>);
 
-/// The blocks of a PEM text. Only kinds that the parser knows are counted.
+/// The blocks of a PEM text of the kinds that the parser knows; all are counted, as people do.
 fn blocks(text: &[u8], file: &str) -> Result<Vec<Block>, TlsInputError> {
+    let begins =
+        |at: &usize| text[*at..].starts_with(b"-----BEGIN") && (*at == 0 || matches!(text[*at - 1], b'\n' | b'\r'));
+    let starts: Vec<usize> = (0..text.len()).filter(begins).collect();
     let mut blocks = Vec::new();
-    for (at, block) in <(SectionKind, Vec<u8>)>::pem_slice_iter(text).enumerate() {
-        let (kind, der) = block.map_err(|error| {
-            let problem = match error {
-                PemError::MissingSectionEnd { .. } => "its -----END line is missing".to_owned(),
-                PemError::IllegalSectionStart { .. } => "its -----BEGIN line is wrong".to_owned(),
-                PemError::Base64Decode(_) => "its base64 is wrong".to_owned(),
-                _ => "it is too large".to_owned(),
-            };
-            TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
-        })?;
-        blocks.push((at + 1, kind, Zeroizing::new(der)));
+    for (at, start) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(text.len());
+        for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(&text[*start..end]) {
+            let (kind, der) = block.map_err(|error| {
+                let problem = match error {
+                    PemError::MissingSectionEnd { .. } => "its -----END line is missing".to_owned(),
+                    PemError::IllegalSectionStart { .. } => "its -----BEGIN line is wrong".to_owned(),
+                    PemError::Base64Decode(_) => "its base64 is wrong".to_owned(),
+                    _ => "it is too large".to_owned(),
+                };
+                TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
+            })?;
+            blocks.push((at + 1, kind, Zeroizing::new(der)));
+        }
     }
     Ok(blocks)
 }
@@ -144,7 +152,10 @@ pub(super) fn authorities(text: &[u8], file: &str) -> Result<CaCertificates, Tls
         roots.add(der).map_err(|error| TlsInputError::Certificate {
             file: file.to_owned(),
             block,
-            problem: error.to_string(),
+            problem: match error {
+                RustlsError::InvalidCertificate(CertificateError::BadEncoding) => NO_CERTIFICATE.to_owned(),
+                error => error.to_string(),
+            },
         })?;
     }
     Ok(CaCertificates(Arc::new(roots)))
@@ -185,7 +196,7 @@ fn not_after_s((block, der): &(usize, CertificateDer<'_>), file: &str) -> Result
     match Certificate::from_der(der) {
         Ok(parsed) => Ok(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()),
         Err(error) => {
-            let (file, problem) = (file.to_owned(), error.to_string());
+            let (file, problem) = (file.to_owned(), format!("{NO_CERTIFICATE} ({error})"));
             Err(TlsInputError::Certificate { file, block: *block, problem })
         }
     }

@@ -34,6 +34,11 @@ fn authorities_that_do_not_parse_are_named_by_their_block() {
     assert_ne!(spoilt, good);
     let error = authorities(&format!("{good}{good}{spoilt}"));
     assert!(matches!(error, TlsInputError::Certificate { block: 3, .. }), "{error}");
+    assert!(!error.to_string().contains("BadEncoding"), "no word of the library's own: {error}");
+    // People count every block, also of kinds that say nothing here.
+    let parameters = "-----BEGIN DH PARAMETERS-----\nMAYCAQUCAQI=\n-----END DH PARAMETERS-----\n";
+    let error = authorities(&format!("{parameters}{good}{spoilt}"));
+    assert!(matches!(error, TlsInputError::Certificate { block: 3, .. }), "{error}");
     let base64 = good.replacen("MII", "M!I", 1);
     assert!(matches!(authorities(&base64), TlsInputError::Pem { block: 1, .. }));
 }
@@ -48,6 +53,29 @@ fn a_file_is_named_in_every_error() {
     std::fs::write(&empty, "").unwrap();
     let error = ClientIdentity::from_pem_files(&empty, &empty).unwrap_err();
     assert!(error.to_string().contains("empty.pem holds no certificate"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_none_is_refused_in_time_and_a_pipe_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = std::time::Instant::now();
+    let refused = |name: &str| CaCertificates::from_pem_file(folder.path().join(name)).unwrap_err().to_string();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    assert!(refused("folder").contains("folder cannot be read: "), "{}", refused("folder"));
+    std::fs::File::create(folder.path().join("huge")).unwrap().set_len(1 << 30).unwrap();
+    assert!(refused("huge").contains("longer than 4 MiB"), "{}", refused("huge"));
+    let endless = CaCertificates::from_pem_file("/dev/zero").unwrap_err().to_string();
+    assert!(endless.contains("longer than 4 MiB"), "{endless}");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(refused("pipe").contains("nobody writes into it"), "{}", refused("pipe"));
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    let (good, _) = made();
+    let (end, text) = (pipe.clone(), good.clone());
+    let writer = std::thread::spawn(move || std::fs::write(end, text).unwrap());
+    assert_eq!(CaCertificates::from_pem_file(&pipe).unwrap().0.len(), 1);
+    writer.join().unwrap();
 }
 
 #[test]
