@@ -119,7 +119,7 @@ impl Session {
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids)
                 .with_copy(&restored.row)
                 .with_rate(&service),
-            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).up_to(service.max_qos),
+            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).at(service),
             row: restored.row,
             hot: restored.hot,
             options,
