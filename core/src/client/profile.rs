@@ -69,7 +69,7 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
         && options.broker.is_none()
         && options.tls.identity.is_none()
     {
-        return wrong("tls", format!("{name} wants a client certificate with this profile; set tls.identity"));
+        return wrong("tls", format!("{name} wants a client certificate with this profile; give it and its key"));
     }
     if matches!(profile, Profile::AzureEventGrid(_))
         && options.broker.is_none()

@@ -8,19 +8,20 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 
+use crate::config::Replaced;
 use crate::profile::ProfileArgs;
 use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
 
 pub(crate) use bench::{BenchCommand, BenchOpen, BenchPublish, BenchReceive};
 pub(crate) use outbox::{OutboxArgs, OutboxCommand};
+pub(crate) use parse::parse;
 pub(crate) use tls::TlsArgs;
 
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
 #[command(name = "homing", version, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Examples:\n  homing demo\n  homing sub 'home/#' --broker mqtt://localhost\n  \
-    homing pub home/light on --broker mqtt://localhost --store light.db")]
+#[command(after_help = help::TOP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -37,7 +38,8 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
     /// mqtt://[user:password@]host[:port], mqtts:// for TLS, ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
-    /// Again for more addresses of the same broker [default: what the store knows]
+    /// Again for more addresses of the same broker. A password here shows in the list of processes: give it by the variable,
+    /// or as `user` and `password` in --config [default: what the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
     pub(crate) broker: Vec<String>,
@@ -98,15 +100,6 @@ pub(crate) struct Common {
     /// The table of the configuration file.
     #[arg(skip)]
     pub(crate) websocket_headers: Vec<homing::HttpHeader>,
-}
-
-/// Brokers that a configuration file names and that are not used.
-#[derive(Clone)]
-pub(crate) struct Replaced {
-    /// The file.
-    pub(crate) file: String,
-    /// Its brokers, as they stand in it.
-    pub(crate) brokers: String,
 }
 
 #[derive(Subcommand)]
@@ -392,7 +385,9 @@ pub(crate) struct VerdictArgs {
 }
 
 mod bench;
+mod help;
 mod outbox;
+mod parse;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -106,7 +106,10 @@ impl ProfileArgs {
 
     fn given(&self, variable: &impl Fn(&str) -> Option<String>, service: &str, field: &str) -> Option<String> {
         let name = format!("HOMING_{service}_{field}").to_ascii_uppercase();
-        variable(&name).or_else(|| self.file.get(&format!("{service}.{field}")).cloned())
+        // Set to nothing is not set, as for flags.
+        variable(&name)
+            .filter(|value| !value.is_empty())
+            .or_else(|| self.file.get(&format!("{service}.{field}")).cloned())
     }
 
     fn from(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Profile, String> {

@@ -83,7 +83,17 @@ impl Run {
         }
         if wait.is_none() {
             // What is not sent by then stays in the outbox for the next run.
-            self.homing.flush(TRY).await?;
+            let homing = self.homing.clone();
+            let mut tried = std::pin::pin!(homing.flush(TRY));
+            loop {
+                tokio::select! {
+                    flushed = &mut tried => {
+                        flushed?;
+                        break;
+                    }
+                    Some(event) = self.events.next() => self.notes.event(&event),
+                }
+            }
         }
         Ok(if self.failed { Exit::Failed } else { Exit::Done })
     }
