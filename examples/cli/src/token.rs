@@ -62,6 +62,10 @@ impl CredentialsProvider for TokenFile {
 
 fn read(file: &Path) -> Result<String, &'static str> {
     let mut text = String::new();
+    // A pipe would have to be written again and again, and to open it could take for ever.
+    if !std::fs::metadata(file).map_err(|_| "cannot be read")?.is_file() {
+        return Err("is not a plain file");
+    }
     let opened = File::open(file).map_err(|_| "cannot be read")?;
     opened.take(LONGEST as u64 + 2).read_to_string(&mut text).map_err(|_| "cannot be read as text")?;
     match text.trim() {
@@ -103,6 +107,7 @@ mod tests {
         let file = folder.path().join("token");
         let problem = |file: &Path| in_file("M", file.to_owned()).err().unwrap();
         assert!(problem(&file).ends_with("token: cannot be read"));
+        assert!(problem(folder.path()).ends_with("is not a plain file"));
         std::fs::write(&file, " \n").unwrap();
         assert!(problem(&file).ends_with("token: holds no token"));
         std::fs::write(&file, "x".repeat(70_000)).unwrap();

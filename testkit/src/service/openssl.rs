@@ -30,7 +30,7 @@ pub fn sha256(data: &[u8]) -> String {
 /// A new RSA key in `key`, and its public half in `public`.
 pub fn rsa_key(key: &Path, public: &Path) {
     let (key, public) = (key.display().to_string(), public.display().to_string());
-    run(&["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &key], b"");
+    run(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &key], b"");
     run(&["pkey", "-in", &key, "-pubout", "-out", &public], b"");
 }
 
