@@ -210,7 +210,11 @@ impl Link<'_> {
                 return Err(format!("CONNECT: {fault}"));
             }
         };
-        let present = self.shared.session.swap(true, Ordering::SeqCst) && !connect.clean_start;
+        let keeps = match connect.protocol {
+            Protocol::V5 => connect.session_expiry > 0,
+            Protocol::V4 => !connect.clean_start,
+        };
+        let present = self.shared.session.swap(keeps, Ordering::SeqCst) && !connect.clean_start;
         let properties = match connect.protocol {
             Protocol::V5 => self.rules.properties(),
             Protocol::V4 => ConnAckProperties::default(),
