@@ -25,6 +25,8 @@ impl Session {
     pub(super) fn close(&mut self, why: Why, fx: &mut Effects) {
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
             self.link_ends(&why, fx);
+            // Asked for in this very turn: nobody makes it any more.
+            fx.open = false;
             self.conn.closing(why);
             self.held.clear();
             self.auth.link_ended();

@@ -59,6 +59,8 @@ impl Driver {
                 }
                 // An attempt that is given up: the session waits for its end all the same.
                 Slot::Opening(_) => Slot::Closing(Box::pin(std::future::ready(()))),
+                // It was not even begun.
+                Slot::None if self.waits_for_an_end() => Slot::Closing(Box::pin(std::future::ready(()))),
                 // A link that ended in this very turn has told so.
                 ended @ (Slot::None | Slot::Closing(_)) => ended,
             };
@@ -95,6 +97,11 @@ impl Driver {
                 Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
         }
+    }
+
+    /// Whether the session has given up what was never there: an attempt of this very turn.
+    fn waits_for_an_end(&self) -> bool {
+        !self.out.open && self.engine.as_ref().is_some_and(|engine| !engine.session().is_down())
     }
 
     /// The broker to connect to: the app's, or the one that the store knows.
