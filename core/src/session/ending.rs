@@ -25,8 +25,8 @@ impl Session {
     pub(super) fn close(&mut self, why: Why, fx: &mut Effects) {
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
             self.link_ends(&why, fx);
-            // Asked for in this very turn: nobody makes it any more.
-            fx.open = false;
+            // What was asked for in this very turn: nobody makes or answers it any more.
+            (fx.open, fx.ask) = (false, None);
             self.conn.closing(why);
             self.held.clear();
             self.auth.link_ended();
@@ -62,6 +62,7 @@ impl Session {
             return;
         }
         self.held.clear();
+        fx.ask = None;
         self.count_end(&why, now);
         self.auth.link_ended();
         self.caught_up_so_far(now);

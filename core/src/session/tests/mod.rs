@@ -12,6 +12,7 @@ mod hostile_resume;
 mod hostile_subscribe;
 mod inbound;
 mod lanes;
+mod orders;
 mod outbound;
 mod parking;
 mod poison;
