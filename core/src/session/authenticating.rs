@@ -42,7 +42,12 @@ impl Session {
     }
 
     fn provider(&self) -> bool {
-        matches!(self.options.credentials, Some(CredentialsSource::Provider(_))) && self.own().is_none()
+        self.has_provider() && self.own().is_none()
+    }
+
+    /// Whether there is one, for this address or for others.
+    fn has_provider(&self) -> bool {
+        matches!(self.options.credentials, Some(CredentialsSource::Provider(_)))
     }
 
     /// Why credentials are needed for the link that was asked for; None: they are there already.
@@ -70,7 +75,7 @@ impl Session {
         let kept = self.auth.fresh.as_ref().map(|fresh| fresh.expires_ms());
         let expired = kept.flatten().is_some_and(|at| at <= now.wall_ms);
         // What was made for one host is not shown to another.
-        if std::mem::take(&mut self.auth.changed) || expired || moved {
+        if self.changed_meanwhile() || expired || moved {
             self.auth.fresh = None;
         }
         if self.auth.why == WhyAsked::Reconnect && self.auth.is_due(now) {
@@ -191,6 +196,8 @@ impl Session {
                 self.auth.refresh_wait = (2 * wait).min(LONGEST_ASK_WAIT_MS);
                 self.auth.refresh_at = (!error.is_lasting()).then_some(now.mono_ms + wait);
                 fx.events.push(Event::Credentials(CredentialsEvent::Failed(error)));
+                // The answer may be older than the app's word.
+                self.ask_for_changed(now);
             }
             Answer::Step(Ok(data)) => {
                 match self.conn.up() {
@@ -211,6 +218,7 @@ impl Session {
                     (self.auth.renewing, self.auth.rounds) = (false, 0);
                     let until = self.auth.renewed_until_ms.take();
                     self.auth.in_use(until, true, now);
+                    self.auth.why = WhyAsked::Reconnect;
                     fx.events.push(Event::Credentials(CredentialsEvent::Refreshed { in_place: true }));
                     self.ask_for_changed(now);
                 }
@@ -266,9 +274,18 @@ impl Session {
     }
 
     fn ask_for_changed(&mut self, now: Now) {
-        if std::mem::take(&mut self.auth.changed) {
+        if self.changed_meanwhile() && self.provider() {
             self.auth.refresh_at = Some(now.mono_ms.max(self.auth.asked_at + ASK_DISTANCE_MS));
         }
+    }
+
+    /// Whether the app has said so while others were being asked for or tried.
+    fn changed_meanwhile(&mut self) -> bool {
+        let changed = std::mem::take(&mut self.auth.changed);
+        if changed {
+            self.auth.are_old();
+        }
+        changed
     }
 
     /// When the credentials want something, if the session is up.
@@ -296,7 +313,7 @@ impl Session {
 
     /// The app has others than the provider gave last.
     pub(super) fn credentials_changed(&mut self, now: Now, fx: &mut Effects) {
-        if !self.provider() {
+        if !self.has_provider() {
             return;
         }
         match self.conn.phase {
@@ -304,11 +321,16 @@ impl Session {
                 self.auth.changed = true;
             }
             Phase::Up(_) => {
-                self.auth.refresh_at = Some(now.mono_ms.max(self.auth.asked_at + ASK_DISTANCE_MS));
+                self.auth.changed = true;
+                self.ask_for_changed(now);
                 self.look_at_credentials(now, fx);
             }
             Phase::Down => {
                 self.auth.fresh = None;
+                // Before the first question there are no last ones.
+                if self.metrics.link_attempts > 0 {
+                    self.auth.are_old();
+                }
                 self.conn.sooner(now.mono_ms);
             }
             Phase::Opening | Phase::Handshake { .. } | Phase::Closing => self.auth.changed = true,
@@ -342,7 +364,7 @@ impl Session {
 
     /// Others came while these were being refused.
     fn hurry(&mut self, now: Now) {
-        if std::mem::take(&mut self.auth.changed) {
+        if self.changed_meanwhile() {
             self.conn.sooner(now.mono_ms);
         }
     }

@@ -86,6 +86,13 @@ impl Authentication {
         self.behind.clear();
     }
 
+    /// The app has said that there are others than the provider gave last. A refusal tells it more.
+    pub(super) fn are_old(&mut self) {
+        if matches!(self.why, WhyAsked::First | WhyAsked::Reconnect) {
+            self.why = WhyAsked::Expired;
+        }
+    }
+
     pub(super) fn is_due(&self, now: Now) -> bool {
         self.due_at.is_some_and(|at| at <= now.mono_ms)
     }

@@ -1,6 +1,7 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
 mod addresses;
 mod authenticating;
+mod changed;
 mod connection;
 mod credentials;
 mod gaps;
