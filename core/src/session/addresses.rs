@@ -34,6 +34,10 @@ pub enum Redirect {
     TooMany,
 }
 
+/// Addresses that have refused us, and until when.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(Vec<(BrokerUrl, i64)>);
+
 /// The broker's addresses. Times are `Now::mono_ms`.
 #[derive(Debug)]
 pub struct Addresses {
@@ -200,6 +204,20 @@ impl Addresses {
     pub fn refuse(&mut self, until: i64) {
         if let Some(address) = self.list.get_mut(self.at) {
             address.refused_until = Some(until);
+        }
+    }
+
+    /// For a list that is made anew.
+    pub fn refusals(&self) -> Refusals {
+        let refused = |address: &Address| Some((address.url.clone(), address.refused_until?));
+        Refusals(self.list.iter().filter_map(refused).collect())
+    }
+
+    /// An earlier list was told so.
+    pub fn refused_before(&mut self, refusals: &Refusals) {
+        for address in &mut self.list {
+            let before = refusals.0.iter().find(|(url, _)| *url == address.url);
+            address.refused_until = before.map(|(_, until)| *until);
         }
     }
 

@@ -59,6 +59,7 @@ impl Session {
         if self.conn.addresses.is_empty() {
             fx.events.push(Event::State(State::Offline(Why::NoBroker)));
         }
+        self.tell_waits(now, fx);
         if self.row.suspect_id.is_some() {
             self.out.suspected_before();
         }

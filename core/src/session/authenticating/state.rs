@@ -78,6 +78,16 @@ impl Authentication {
         self.refresh_wait = ASK_DISTANCE_MS;
     }
 
+    /// Why the provider is asked next.
+    pub(in crate::session) fn why(&self) -> WhyAsked {
+        self.why
+    }
+
+    /// An earlier session of this run would have said so.
+    pub(in crate::session) fn go_on(&mut self, why: WhyAsked) {
+        self.why = why;
+    }
+
     /// What belongs to a link ends with it.
     pub(in crate::session) fn link_ended(&mut self) {
         (self.method, self.renewing, self.rounds, self.pending) = (None, false, 0, None);

@@ -15,6 +15,7 @@ mod inbound;
 mod lanes;
 mod orders;
 mod outbound;
+mod outlive;
 mod parking;
 mod poison;
 mod profile;

@@ -11,6 +11,7 @@ use super::rig::Rig;
 use crate::model::credentials::{AuthData, Credentials, CredentialsError};
 use crate::model::event::{Fate, Why};
 use crate::model::reason::ReasonCode;
+use crate::session::Session;
 use crate::session::connection::Phase;
 use crate::session::effect::{Answer, Input, Question};
 use crate::wire::packet::{Ack, Auth, ConnAck, ConnAckProperties, Disconnect, Packet, SubAck};
@@ -335,10 +336,21 @@ impl World {
     }
 
     fn kill(&mut self) {
-        (self.slot, self.asking, self.last_connect, self.last_asked) = (Slot::None, None, None, None);
+        self.last_connect = None;
+        self.rebuild(|_| {});
+    }
+
+    /// A commit fails.
+    fn fail(&mut self) {
+        let (metrics, outlived) = (*self.rig.session.metrics(), self.rig.session.outlived());
+        self.rebuild(|session| session.go_on(metrics, outlived));
+    }
+
+    fn rebuild(&mut self, go_on: impl FnOnce(&mut Session)) {
+        (self.slot, self.asking, self.last_asked) = (Slot::None, None, None);
         self.broker.replies.clear();
         self.rig.asked.clear();
-        self.rig.restart();
+        self.rig.rebuild(go_on);
         self.apply();
     }
 
@@ -353,6 +365,9 @@ impl World {
             }
             if self.chance(1) {
                 self.kill();
+            }
+            if self.chance(1) {
+                self.fail();
             }
             let ms = [0, 1, 50, 1_000, 6_000, 30_000, 310_000][self.rng.usize(..7)];
             self.pass(ms);
