@@ -22,5 +22,6 @@ mod profile;
 mod redirects;
 mod rig;
 mod rows;
+mod unheard;
 mod waking;
 mod words;
