@@ -24,6 +24,8 @@ const MARGIN_MS: i64 = 60_000;
 /// The shortest time between two questions that no connect asks for, and the first wait after one without an answer.
 const ASK_DISTANCE_MS: i64 = 5_000;
 const LONGEST_ASK_WAIT_MS: i64 = 60_000;
+/// A wall clock that moves by so much against the one that counts through sleep was wrong before: what it signed is, too.
+const CLOCK_STEP_MS: u64 = 60_000;
 /// How long a new link is put off for a quiet moment, at the most.
 const LONGEST_QUIET_WAIT_MS: i64 = 30_000;
 
@@ -53,6 +55,11 @@ impl Session {
     /// Why credentials are needed for the link that was asked for; None: they are there already.
     pub fn needs_credentials(&self) -> Option<WhyAsked> {
         (self.auth.fresh.is_none() && self.own().is_none()).then_some(self.auth.why)
+    }
+
+    /// The signed path and query of the WebSocket request, if the link that was asked for begins with one that is there already.
+    pub fn signed_target(&self) -> Option<&str> {
+        self.auth.fresh.as_ref()?.target.as_deref()
     }
 
     /// Whether CONNECT named an authentication method.
@@ -296,6 +303,9 @@ impl Session {
 
     /// Time has passed.
     pub(super) fn look_at_credentials(&mut self, now: Now, fx: &mut Effects) {
+        if self.conn.phase == Phase::Down && self.has_provider() && self.auth.is_clock_set(now) {
+            self.conn.sooner(now.mono_ms);
+        }
         if self.conn.up().is_none() {
             return;
         }
@@ -347,7 +357,7 @@ impl Session {
     pub(super) fn judged(&mut self, why: &Why, retry_in_ms: u64, now: Now, fx: &mut Effects) {
         let reason = match why {
             Why::Broker(reason) if reason.refuses_credentials() => *reason,
-            // HTTP's 401 or 403, or a proxy's word.
+            // HTTP's 401 or 403.
             Why::Refused(_) => ReasonCode::NotAuthorized,
             Why::Credentials(error) => {
                 fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error)));
@@ -357,6 +367,7 @@ impl Session {
         };
         if self.own().is_none() {
             self.auth.why = WhyAsked::Refused(reason);
+            self.auth.refused_clock = Some(now.wall_ms - now.mono_ms);
         }
         fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason, retry_in_ms }));
         self.hurry(now);

@@ -64,6 +64,9 @@ impl Session {
         self.held.clear();
         fx.ask = None;
         self.count_end(&why, now);
+        if self.conn.phase == Phase::Opening {
+            self.auth.forget_signed();
+        }
         self.auth.link_ended();
         self.caught_up_so_far(now);
         self.link_closed(&why, now, fx);
@@ -78,8 +81,9 @@ impl Session {
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end =
-            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
+        let no_link =
+            |why: &Why| matches!(why, Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_) | Why::ProxyRefused(_));
+        let other_end = !matches!(&state, State::Waiting { why, .. } if no_link(why));
         if !too_large && other_end {
             self.too_large = 0;
         }

@@ -127,6 +127,7 @@ fn is_refusal(why: &Why, renewable: bool) -> bool {
     match why {
         Why::Broker(reason) => reason.refuses_credentials() && !renewable,
         Why::Refused(_) => !renewable,
+        Why::ProxyRefused(_) => true,
         Why::Credentials(error) => error.is_lasting(),
         _ => false,
     }
