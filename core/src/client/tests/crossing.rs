@@ -59,7 +59,8 @@ fn a_connect_and_a_disconnect_in_one_turn_leave_a_client_that_can_connect() {
         let lock = Lock::take(folder.path());
         let (connected, disconnected, ()) =
             tokio::join!(client.connect(), client.disconnect(Farewell::KeepSession), lock.hold_and_let_go());
-        (connected.unwrap(), disconnected.unwrap());
+        connected.unwrap();
+        disconnected.unwrap();
         delivers(&client).await;
     });
 }

@@ -55,10 +55,12 @@ impl Connection {
         self.addresses.refused_before(&refusals);
     }
 
-    /// The first moment: a link that went with the memory counts as one that was cut, or commits that fail again and again
-    /// would be as many CONNECTs. Says what is waited for, if the app was told so before.
+    /// The first moment: a link that went with the memory is not made anew at once, or commits that fail again and again would
+    /// be as many CONNECTs; but the broker did nothing wrong, and what is in flight shall drain (P10): the wait stays short.
+    /// Says what is waited for, if the app was told so before.
     pub fn waited_for(&mut self, now: i64, rng: &mut fastrand::Rng) -> Option<State> {
         if std::mem::take(&mut self.interrupted) {
+            self.backoff.moved_ack();
             self.retry_at = Some(now.saturating_add_unsigned(self.backoff.next_delay_ms(rng)));
         }
         if !self.wanted {

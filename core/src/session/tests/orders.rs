@@ -280,7 +280,7 @@ impl World {
             inputs.push(Input::Network { online: self.chance(70), changed: self.rng.bool() });
         }
         if self.slot == Slot::Open && !self.rig.session.holds_connack() {
-            self.from_broker(&mut inputs);
+            self.broker_says(&mut inputs);
         }
         if !self.calm && self.chance(5) {
             // The end of a sync.
@@ -291,7 +291,7 @@ impl World {
         }
     }
 
-    fn from_broker(&mut self, inputs: &mut Vec<Input>) {
+    fn broker_says(&mut self, inputs: &mut Vec<Input>) {
         while (self.calm || self.chance(80))
             && let Some(packet) = self.broker.replies.pop_front()
         {

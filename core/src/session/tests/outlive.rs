@@ -87,11 +87,14 @@ fn no_network_stays_no_network() {
 }
 
 #[test]
-fn links_that_commits_end_are_not_made_faster_than_links_that_are_cut() {
+fn links_that_failed_commits_end_are_neither_a_tight_loop_nor_long_away() {
     let mut rig = Rig::new(|_| {});
-    let (begin, mut links) = (rig.now.mono_ms, 0);
-    while rig.now.mono_ms - begin < 3_600_000 {
+    let (begin, mut links, mut last) = (rig.now.mono_ms, 0, 0);
+    while rig.now.mono_ms - begin < 600_000 {
         if rig.open {
+            let now = rig.now.mono_ms;
+            let waited = now - std::mem::replace(&mut last, now);
+            assert!(links == 0 || (500..=4_100).contains(&waited), "{waited}");
             links += 1;
             rig.online(links > 1);
             fail(&mut rig);
@@ -99,7 +102,7 @@ fn links_that_commits_end_are_not_made_faster_than_links_that_are_cut() {
         }
         rig.pass(100);
     }
-    assert!((20..=200).contains(&links), "{links} in an hour");
+    assert!(links > 100, "{links} in ten minutes");
 }
 
 #[test]
