@@ -72,13 +72,14 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// Whether trying again with the same credentials is useless, and may lock an account.
+    /// Whether trying again with the same credentials for the broker is useless, and may lock an account.
     pub const fn refuses_credentials(&self) -> bool {
-        matches!(
-            self,
-            Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
-                | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
-        )
+        matches!(self, Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. }))
+    }
+
+    /// The same of those for the proxy.
+    pub const fn refuses_proxy_credentials(&self) -> bool {
+        matches!(self, Self::Proxy { error: ProxyError::Credentials { .. }, .. })
     }
 }
 

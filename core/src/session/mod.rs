@@ -15,6 +15,7 @@ mod handshake;
 pub mod inbound;
 mod links;
 pub mod outbound;
+mod outlive;
 pub mod packet_ids;
 mod packets;
 mod poison;
@@ -33,6 +34,7 @@ use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
 use inbound::Inbound;
 use outbound::{Context, Outbound};
+pub use outlive::Outlived;
 use subscriptions::Subscriptions;
 
 use crate::model::broker_url::BrokerUrl;
@@ -155,12 +157,6 @@ impl Session {
     /// Whether the app wants to be connected.
     pub fn is_wanted(&self) -> bool {
         self.conn.wanted
-    }
-
-    /// Rebuilt after a failed commit: counters and the app's wish go on.
-    pub fn go_on(&mut self, metrics: Metrics, wanted: bool) {
-        self.metrics = metrics;
-        self.conn.wanted = wanted;
     }
 
     /// Identity and protocol state.
