@@ -12,6 +12,10 @@ mod tests;
 #[cfg(test)]
 mod tests_frames;
 #[cfg(test)]
+mod tests_frames_random;
+#[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
 mod tests_proxy;
 #[cfg(test)]
 mod tests_websocket;
