@@ -20,6 +20,8 @@ mod tests_heads;
 #[cfg(test)]
 mod tests_proxy;
 #[cfg(test)]
+mod tests_seeded;
+#[cfg(test)]
 mod tests_websocket;
 pub mod tls;
 pub mod websocket;

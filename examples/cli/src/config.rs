@@ -145,6 +145,7 @@ impl Common {
 
 fn proxy(text: &str) -> Result<Proxy, Failure> {
     match text {
+        "none" => Ok(Proxy::Direct),
         "system" => Ok(Proxy::System),
         url => ProxyUrl::parse(url).map(Proxy::Url).map_err(|error| Failure::usage(format_args!("--proxy: {error}"))),
     }
