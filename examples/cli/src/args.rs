@@ -44,7 +44,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
     pub(crate) broker: Vec<String>,
     /// Through a proxy: http:// (CONNECT), socks5:// or socks5h://[user:password@]host:port; or `system`: what HTTPS_PROXY,
-    /// ALL_PROXY and NO_PROXY say [default: none]
+    /// ALL_PROXY and NO_PROXY say; or `none`, against a file or a variable that names one [default: none]
     // A string for the same reason.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_PROXY", hide_env_values = true)]
     pub(crate) proxy: Option<String>,

@@ -214,6 +214,7 @@ fn same_host(one: &BrokerUrl, other: &BrokerUrl) -> bool {
 
 fn proxy(text: &str) -> Result<Proxy, ProxyUrlError> {
     match text {
+        "none" => Ok(Proxy::Direct),
         "system" => Ok(Proxy::System),
         url => ProxyUrl::parse(url).map(Proxy::Url),
     }

@@ -87,6 +87,20 @@ fn what_the_file_has_for_its_brokers_goes_to_no_other_host() {
 }
 
 #[test]
+fn the_files_proxy_can_be_undone() {
+    for (flag, expected) in [
+        (None, Proxy::Url(ProxyUrl::parse("http://proxy:3128").unwrap())),
+        (Some("none"), Proxy::Direct),
+        (Some("system"), Proxy::System),
+    ] {
+        let mut common = Common { proxy: flag.map(str::to_owned), ..Common::default() };
+        common.merge(Path::new("c.toml"), "proxy = 'http://proxy:3128'").unwrap();
+        assert_eq!(common.options().unwrap().proxy, expected, "{flag:?}");
+    }
+    assert_eq!(merged("proxy = 'none'").unwrap().options().unwrap().proxy, Proxy::Direct);
+}
+
+#[test]
 fn a_broker_has_several_addresses_in_order() {
     let addresses = |common: Common| {
         let options = common.options().unwrap();
