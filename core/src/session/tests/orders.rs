@@ -1,6 +1,7 @@
 //! Everything at once, in random orders: an app that changes its mind, a provider that fails, a network that comes and goes, a
 //! broker with two addresses that refuses, redirects, takes over, asks and falls silent. The driver's part is played as the
 //! driver plays it. A failing seed is printed; `HOMING_SEED=n` runs that one alone, `HOMING_SEEDS=n` more of them.
+//! More than 400 lines: both sides of one machine, which are read together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, UNIX_EPOCH};
