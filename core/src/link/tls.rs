@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+#[cfg(feature = "internals")]
+use rustls::HandshakeKind;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, HandshakeKind, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -175,6 +177,8 @@ pub struct TlsStream {
     host: String,
 }
 
+/// Asked by tests and benches only.
+#[cfg(feature = "internals")]
 impl TlsStream {
     /// Whether the handshake was a full one, or resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
