@@ -13,7 +13,7 @@ use crate::id::StoredId;
 use crate::message::{Outgoing, Wish, duration, filter};
 use crate::options::Settings;
 use crate::reader::Reader;
-use crate::state::{CancelResult, LinkState, MessageFate, Trouble};
+use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
 use crate::status::Counters;
 
 /// What a catch-up did.
@@ -192,6 +192,11 @@ impl Client {
     /// The next state that this was not asked about; None: the client is gone.
     pub async fn state_changed(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
         until(cancel, async { Ok(self.state.lock().await.changed().await.map(LinkState::from)) }).await
+    }
+
+    /// The states from now on, in an object that does not keep the client.
+    pub fn states(&self) -> Result<Arc<StateStream>> {
+        Ok(StateStream::new(self.homing.state()))
     }
 
     /// Everything that happens from now on.
