@@ -1,0 +1,74 @@
+// Certificates, made by the JDK's keytool for one test run.
+
+package io.github.homingmqtt.android
+
+import java.io.File
+import java.nio.file.Files
+import java.security.KeyStore
+import java.security.cert.CertificateException
+import java.security.cert.X509Certificate
+import java.util.Base64
+import java.util.concurrent.TimeUnit
+
+internal class Authority : AutoCloseable {
+    private val folder = Files.createTempDirectory("certificates").toFile()
+    val certificate: X509Certificate
+
+    init {
+        pair("authority", "-ext", "bc:c")
+        certificate = store("authority").getCertificate("authority") as X509Certificate
+    }
+
+    /** Lines for mosquitto's configuration: a listener whose certificate is for [host]. */
+    fun server(host: String): String {
+        pair("server")
+        val request = File(folder, "server.csr").path
+        keytool("-certreq", "-alias", "server", "-keystore", file("server"), "-file", request)
+        val chain = File(folder, "server.pem")
+        val names = arrayOf("-ext", "san=dns:$host", "-ext", "eku=serverAuth")
+        keytool("-gencert", "-alias", "authority", "-keystore", file("authority"), "-infile", request, "-rfc", "-outfile", chain.path, *names)
+        val key = File(folder, "server.key")
+        val bytes = store("server").getKey("server", PASSWORD.toCharArray()).encoded
+        val text = Base64.getMimeEncoder(64, "\n".toByteArray()).encodeToString(bytes)
+        key.writeText("-----BEGIN PRIVATE KEY-----\n$text\n-----END PRIVATE KEY-----\n")
+        return "certfile ${chain.path}\nkeyfile ${key.path}"
+    }
+
+    /** As a system that trusts this authority does. */
+    fun judge(chain: List<X509Certificate>) {
+        try {
+            chain.last().verify(certificate.publicKey)
+        } catch (error: java.security.GeneralSecurityException) {
+            throw CertificateException("Trust anchor for certification path not found.", error)
+        }
+    }
+
+    private fun pair(
+        name: String,
+        vararg more: String,
+    ) {
+        val key = arrayOf("-keyalg", "EC", "-groupname", "secp256r1", "-validity", "3")
+        keytool("-genkeypair", "-alias", name, "-dname", "CN=$name", "-keystore", file(name), *key, *more)
+    }
+
+    private fun keytool(vararg arguments: String) {
+        val program = File(System.getProperty("java.home"), "bin/keytool").path
+        val command = listOf(program) + arguments + listOf("-storetype", "PKCS12", "-storepass", PASSWORD)
+        val process = ProcessBuilder(command).redirectErrorStream(true).start()
+        val said = process.inputStream.bufferedReader().readText()
+        check(process.waitFor(60, TimeUnit.SECONDS) && process.exitValue() == 0) { said }
+    }
+
+    private fun file(name: String) = File(folder, "$name.p12").path
+
+    private fun store(name: String): KeyStore =
+        KeyStore.getInstance("PKCS12").apply { File(file(name)).inputStream().use { load(it, PASSWORD.toCharArray()) } }
+
+    override fun close() {
+        folder.deleteRecursively()
+    }
+
+    private companion object {
+        const val PASSWORD = "only for tests"
+    }
+}
