@@ -5,8 +5,10 @@ package io.github.homingmqtt.android
 import android.content.Context
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.SyncReport
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 
@@ -52,7 +54,7 @@ public class SharedHoming(private val open: suspend () -> Homing) {
      *
      * @throws io.github.homingmqtt.HomingException and whatever else opening throws.
      */
-    public suspend fun get(): Homing = one.withLock { opened ?: open().also { opened = it } }
+    public suspend fun get(): Homing = exclusively { opened ?: open().also { opened = it } }
 
     /**
      * [Homing.shutDown] if there is a client; [get] opens another.
@@ -60,10 +62,14 @@ public class SharedHoming(private val open: suspend () -> Homing) {
      * @throws io.github.homingmqtt.HomingException.Storage as [Homing.shutDown] does.
      */
     public suspend fun shutDown(deadline: Duration = 5.seconds) {
-        one.withLock {
+        exclusively {
             val homing = opened
             opened = null
             homing?.shutDown(deadline)
         }
     }
+
+    /** Off the caller's thread: one that waits for the main thread must not keep the lock from others. */
+    private suspend fun <T> exclusively(act: suspend () -> T): T =
+        withContext(Dispatchers.Default) { one.withLock { act() } }
 }

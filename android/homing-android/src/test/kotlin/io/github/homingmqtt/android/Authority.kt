@@ -21,17 +21,18 @@ internal class Authority : AutoCloseable {
 
     /** Lines for mosquitto's configuration: a listener whose certificate is for [host]. */
     fun server(host: String): String {
-        pair("server")
-        val request = File(folder, "server.csr").path
-        keytool("-certreq", "-alias", "server", "-keystore", file("server"), "-file", request)
-        val chain = File(folder, "server.pem")
+        pair(host)
+        val request = File(folder, "$host.csr").path
+        keytool("-certreq", "-alias", host, "-keystore", file(host), "-file", request)
+        val chain = File(folder, "$host.pem").path
         val names = arrayOf("-ext", "san=dns:$host", "-ext", "eku=serverAuth")
-        keytool("-gencert", "-alias", "authority", "-keystore", file("authority"), "-infile", request, "-rfc", "-outfile", chain.path, *names)
-        val key = File(folder, "server.key")
-        val bytes = store("server").getKey("server", PASSWORD.toCharArray()).encoded
+        val files = arrayOf("-infile", request, "-outfile", chain, "-rfc")
+        keytool("-gencert", "-alias", "authority", "-keystore", file("authority"), *files, *names)
+        val bytes = store(host).getKey(host, PASSWORD.toCharArray()).encoded
         val text = Base64.getMimeEncoder(64, "\n".toByteArray()).encodeToString(bytes)
+        val key = File(folder, "$host.key")
         key.writeText("-----BEGIN PRIVATE KEY-----\n$text\n-----END PRIVATE KEY-----\n")
-        return "certfile ${chain.path}\nkeyfile ${key.path}"
+        return "certfile $chain\nkeyfile ${key.path}"
     }
 
     /** As a system that trusts this authority does. */

@@ -3,6 +3,8 @@ package io.github.homingmqtt.android
 import android.app.Notification
 import android.content.Intent
 import io.github.homingmqtt.Options
+import io.github.homingmqtt.support.Broker
+import io.github.homingmqtt.support.until
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse

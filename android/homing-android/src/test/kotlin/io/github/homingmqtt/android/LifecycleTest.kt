@@ -4,6 +4,8 @@ import android.app.Activity
 import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.Options
+import io.github.homingmqtt.support.Broker
+import io.github.homingmqtt.support.until
 import kotlinx.coroutines.runBlocking
 import org.junit.After
 import org.junit.Assert.assertEquals

@@ -7,6 +7,8 @@ import android.net.NetworkCapabilities
 import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Options
 import io.github.homingmqtt.Trouble
+import io.github.homingmqtt.support.Broker
+import io.github.homingmqtt.support.until
 import kotlinx.coroutines.runBlocking
 import org.junit.After
 import org.junit.Assert.assertEquals

@@ -1,4 +1,4 @@
-// What the tests share: the app that they run in, and waiting.
+// What the tests share: the app that they run in.
 
 package io.github.homingmqtt.android
 
@@ -6,18 +6,15 @@ import android.app.Application
 import android.app.Notification
 import android.app.NotificationChannel
 import android.app.NotificationManager
-import android.os.Looper
 import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.Options
 import io.github.homingmqtt.SyncReport
+import io.github.homingmqtt.support.until
 import kotlinx.coroutines.runBlocking
 import org.robolectric.RuntimeEnvironment
-import org.robolectric.Shadows.shadowOf
 import java.util.concurrent.CopyOnWriteArrayList
-import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
-import kotlin.time.TimeSource
 
 internal class TestApp :
     Application(),
@@ -62,20 +59,6 @@ internal class TestConnection : ConnectionService() {
 
     companion object {
         var timeLimits = 0
-    }
-}
-
-/** Lets the main thread work until it is so; the time only bounds a test that hangs. */
-internal fun until(
-    what: String,
-    patience: Duration = 20.seconds,
-    condition: () -> Boolean,
-) {
-    val start = TimeSource.Monotonic.markNow()
-    while (!condition()) {
-        check(start.elapsedNow() < patience) { "not within $patience: $what" }
-        shadowOf(Looper.getMainLooper()).idle()
-        Thread.sleep(5)
     }
 }
 

@@ -4,6 +4,8 @@ import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.Options
 import io.github.homingmqtt.Trouble
+import io.github.homingmqtt.support.Broker
+import io.github.homingmqtt.support.until
 import org.junit.After
 import org.junit.AfterClass
 import org.junit.Assert.assertEquals
@@ -35,6 +37,8 @@ class SystemTrustTest {
         FakeAndroid.remove()
     }
 
+    private fun broker(host: String) = certificates.getOrPut(host) { authority.server(host) }.let(Broker::start)
+
     private fun open(port: Int): Homing {
         app.options = Options(HomingFiles(app).store, "mqtts://localhost:$port")
         return app.client()
@@ -47,7 +51,7 @@ class SystemTrustTest {
 
     @Test
     fun `the system's trust manager is asked with the host`() {
-        Broker.start(authority.server("localhost")).use { broker ->
+        broker("localhost").use { broker ->
             open(broker.port).untilOnline()
             assertEquals(listOf("localhost"), hosts)
         }
@@ -66,7 +70,7 @@ class SystemTrustTest {
 
     @Test
     fun `a certificate that is trusted but for another host`() {
-        Broker.start(authority.server("another.example")).use { broker ->
+        broker("another.example").use { broker ->
             val trouble = open(broker.port).trouble()
             assertEquals(Trouble.Kind.Tls, trouble.kind)
             assertTrue(trouble.text, "another.example" in trouble.text)
@@ -85,6 +89,7 @@ class SystemTrustTest {
 
     private companion object {
         val authority = Authority()
+        val certificates = mutableMapOf<String, String>()
 
         @JvmStatic
         @AfterClass

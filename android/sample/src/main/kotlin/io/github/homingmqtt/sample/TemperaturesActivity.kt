@@ -61,7 +61,7 @@ class TemperaturesActivity : Activity() {
 
     /** What lies in the store is there at once, without a network. */
     private suspend fun kept(homing: Homing) {
-        homing.reader().use { reader -> reader.lasts(Temperature.FILTER).mapNotNull(Temperature::of).forEach(::draw) }
+        homing.reader().use { reader -> reader.last(Temperature.FILTER).items.mapNotNull { Temperature.of(it.message) }.forEach(::draw) }
     }
 
     private fun draw(temperature: Temperature) {

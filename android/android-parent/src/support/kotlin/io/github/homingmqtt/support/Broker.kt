@@ -1,6 +1,6 @@
 // A real mosquitto on a free loopback port.
 
-package io.github.homingmqtt.android
+package io.github.homingmqtt.support
 
 import java.io.File
 import java.net.InetAddress
