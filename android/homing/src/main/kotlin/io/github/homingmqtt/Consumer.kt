@@ -11,8 +11,7 @@ import io.github.homingmqtt.internal.number
 import io.github.homingmqtt.internal.public
 import io.github.homingmqtt.internal.text
 import io.github.homingmqtt.internal.texts
-import kotlin.time.Duration
-import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
@@ -21,6 +20,8 @@ import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
 import io.github.homingmqtt.ffi.Consumer as NativeConsumer
 
 /** Where a new consumer begins. */
@@ -123,13 +124,7 @@ public class Consumer private constructor(
                 }
             } finally {
                 finished.close()
-                withContext(NonCancellable) {
-                    withTimeoutOrNull(LAST_MARK) {
-                        marking.join()
-                        // Cancelled with its scope it may have missed the last one; a mark that stands already costs nothing.
-                        if (marking.isCancelled) last?.let { doneThrough(it) }
-                    }
-                }
+                withContext(NonCancellable) { withTimeoutOrNull(LAST_MARK) { finish(marking, last) } }
             }
         }
 
@@ -163,6 +158,20 @@ public class Consumer private constructor(
         }
     }
 
+    /** Cancelled with its scope, marking may have missed the last one; a mark that stands already costs nothing. */
+    private suspend fun finish(
+        marking: Job,
+        last: Position?,
+    ) {
+        marking.join()
+        if (!marking.isCancelled || last == null) return
+        try {
+            doneThrough(last)
+        } catch (_: HomingException) {
+            // These messages come again; whoever waits is told why this ended, not that.
+        }
+    }
+
     private fun ours(position: Position) {
         if (position.store != store) {
             throw HomingException.Invalid("position $position is of another store than this consumer's, $store")
@@ -176,27 +185,35 @@ public class Consumer private constructor(
         /** How long the end of a cancelled [consume] may wait for its last commit. */
         private val LAST_MARK = 2.seconds
 
-        internal suspend fun open(client: Client, store: String, settings: ConsumerSettings): Consumer =
-            Consumer(client, store, settings, Native.ask { client.consumer(settings) })
+        internal suspend fun open(
+            client: Client,
+            store: String,
+            settings: ConsumerSettings,
+        ): Consumer = Consumer(client, store, settings, Native.ask { client.consumer(settings) })
     }
 }
 
-internal fun consumerSettings(name: String, filters: List<String>, start: Start, lag: Lag?, exact: Boolean) =
-    ConsumerSettings(
-        name = text("consumer name", name),
-        filters = texts("filter", filters),
-        start =
-            when (start) {
-                Start.Oldest -> StartAt.Oldest
-                Start.Now -> StartAt.Now
-                is Start.After -> StartAt.At(start.position.cross())
-            },
-        lag =
-            when (lag) {
-                null -> null
-                Lag.Pause -> LagPolicy.Pause
-                is Lag.Skip -> LagPolicy.Skip(number("lag", lag.messages, 1L..100_000L).toULong())
-                is Lag.Expire -> LagPolicy.Expire(milliseconds("lag", lag.after))
-            },
-        exact = exact,
-    )
+internal fun consumerSettings(
+    name: String,
+    filters: List<String>,
+    start: Start,
+    lag: Lag?,
+    exact: Boolean,
+) = ConsumerSettings(
+    name = text("consumer name", name),
+    filters = texts("filter", filters),
+    start =
+        when (start) {
+            Start.Oldest -> StartAt.Oldest
+            Start.Now -> StartAt.Now
+            is Start.After -> StartAt.At(start.position.cross())
+        },
+    lag =
+        when (lag) {
+            null -> null
+            Lag.Pause -> LagPolicy.Pause
+            is Lag.Skip -> LagPolicy.Skip(number("lag", lag.messages, 1L..100_000L).toULong())
+            is Lag.Expire -> LagPolicy.Expire(milliseconds("lag", lag.after))
+        },
+    exact = exact,
+)

@@ -1,5 +1,6 @@
 package io.github.homingmqtt
 
+import io.github.homingmqtt.internal.text
 import java.time.Instant
 
 /** Where the credentials of a CONNECT come from: [Credentials], or a [CredentialsProvider] that makes them. */
@@ -32,9 +33,13 @@ public class Credentials(
     /** Enhanced authentication; MQTT 5 only. */
     public val enhanced: EnhancedAuthentication? = null,
 ) : CredentialsSource {
-    /** With a password that is text, in UTF-8. */
+    /**
+     * With a password that is text, in UTF-8.
+     *
+     * @throws HomingException.Invalid if the text is no Unicode
+     */
     public constructor(user: String, password: String, expiresAt: Instant? = null) :
-        this(user, password.encodeToByteArray(), expiresAt)
+        this(user, text("password", password).encodeToByteArray(), expiresAt)
 
     override fun equals(other: Any?): Boolean =
         other is Credentials &&
@@ -98,18 +103,27 @@ public class Challenge(
  * What a [CredentialsProvider], [AwsKeyProvider] or [StoreKeyProvider] may throw. Whatever else it throws counts as
  * [Unavailable]. Messages stay in the app: they might hold a secret.
  */
-public sealed class CredentialsException(message: String, cause: Throwable?) : Exception(message, cause) {
+public sealed class CredentialsException(
+    message: String,
+    cause: Throwable?,
+) : Exception(message, cause) {
     /** Not now; asked again after the usual back-off. */
-    public class Unavailable(message: String = "not available now", cause: Throwable? = null) :
-        CredentialsException(message, cause)
+    public class Unavailable(
+        message: String = "not available now",
+        cause: Throwable? = null,
+    ) : CredentialsException(message, cause)
 
     /** Not before somebody does something. Asked again after 5 minutes, or after [Homing.credentialsChanged]. */
-    public class SignedOut(message: String = "signed out", cause: Throwable? = null) :
-        CredentialsException(message, cause)
+    public class SignedOut(
+        message: String = "signed out",
+        cause: Throwable? = null,
+    ) : CredentialsException(message, cause)
 
     /** The broker could not prove who it is: the link is closed. */
-    public class BrokerNotTrusted(message: String = "the broker is not trusted", cause: Throwable? = null) :
-        CredentialsException(message, cause)
+    public class BrokerNotTrusted(
+        message: String = "the broker is not trusted",
+        cause: Throwable? = null,
+    ) : CredentialsException(message, cause)
 }
 
 /**

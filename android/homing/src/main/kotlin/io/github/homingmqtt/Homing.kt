@@ -4,23 +4,24 @@ import io.github.homingmqtt.ffi.Client
 import io.github.homingmqtt.ffi.StateStream
 import io.github.homingmqtt.internal.Native
 import io.github.homingmqtt.internal.cross
-import io.github.homingmqtt.internal.milliseconds
+import io.github.homingmqtt.internal.deadline
 import io.github.homingmqtt.internal.public
 import io.github.homingmqtt.internal.text
-import kotlin.time.Duration
-import kotlin.time.Duration.Companion.milliseconds
-import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.Job
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
+import java.nio.file.Path
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
 
 /**
  * An MQTT client whose session lives on disk: what [publish] has accepted reaches the broker, and what was received stays
@@ -33,16 +34,19 @@ import kotlinx.coroutines.withTimeoutOrNull
  * A client that is forgotten without [close] ends when it is collected as garbage, which is as safe as a kill; so long it
  * holds the store's lock.
  */
-public class Homing private constructor(private val native: Client, private val states: MutableStateFlow<ConnectionState>) :
-    AutoCloseable {
+public class Homing private constructor(
+    private val native: Client,
+    private val states: MutableStateFlow<ConnectionState>,
+) : AutoCloseable {
     /** The store's id: 32 hexadecimal digits. */
     public val storeId: String = native.storeId()
 
     /** The newest state of the connection; conflated. It ends with [ConnectionState.Closed]. */
     public val state: StateFlow<ConnectionState> = states.asStateFlow()
 
-    // Does not refer to this object: a client that the app has forgotten can be collected.
-    private val watch: Job = watch(native.states(), states)
+    init {
+        watch(native.states(), states)
+    }
 
     /**
      * Everything that happens from the moment of collecting on; ends when the client is closed. Each collector has its own
@@ -80,7 +84,7 @@ public class Homing private constructor(private val native: Client, private val 
         qos: QoS = QoS.AtLeastOnce,
         retain: Boolean = false,
         ttl: Duration? = null,
-    ): MessageId = publish(Publish(topic, text(what = "text", text = text), qos, retain, ttl))
+    ): MessageId = publish(Publish(topic, text, qos, retain, ttl))
 
     /** Accepts a message; see the other [publish]. */
     public suspend fun publish(
@@ -134,13 +138,16 @@ public class Homing private constructor(private val native: Client, private val 
 
     /** Waits until every message accepted so far has come to its end (true), or [deadline] has passed (false). */
     public suspend fun flush(deadline: Duration = 30.seconds): Boolean =
-        Native.ask { native.flush(milliseconds("deadline", deadline), null) }
+        Native.ask { native.flush(deadline(deadline), null) }
 
     /** Records a durable wish to receive; true after the commit (P8). The broker's grant is [Event.Subscribed]. */
     public suspend fun subscribe(subscription: Subscription): Unit = Native.ask { native.subscribe(subscription.cross()) }
 
     /** Records a durable wish to receive; see the other [subscribe]. */
-    public suspend fun subscribe(filter: String, qos: QoS = QoS.AtLeastOnce): Unit = subscribe(Subscription(filter, qos))
+    public suspend fun subscribe(
+        filter: String,
+        qos: QoS = QoS.AtLeastOnce,
+    ): Unit = subscribe(Subscription(filter, qos))
 
     /** Ends a wish; true after the commit. Messages may still come until the broker has answered. */
     public suspend fun unsubscribe(filter: String): Unit = Native.ask { native.unsubscribe(text("filter", filter)) }
@@ -187,11 +194,10 @@ public class Homing private constructor(private val native: Client, private val 
      * has passed, and leaves the wanted connection as it was.
      */
     public suspend fun sync(deadline: Duration = 25.seconds): SyncReport =
-        Native.ask { native.sync(milliseconds("deadline", deadline), null).public() }
+        Native.ask { native.sync(deadline(deadline), null).public() }
 
     /** Lets go of every file, lock and socket, within [deadline]; [resume] takes them again. Close readers before. */
-    public suspend fun pause(deadline: Duration = 5.seconds): Unit =
-        Native.ask { native.pause(milliseconds("deadline", deadline)) }
+    public suspend fun pause(deadline: Duration = 5.seconds): Unit = Native.ask { native.pause(deadline(deadline)) }
 
     /** Ends [pause]; true: another process has driven the store meanwhile. */
     public suspend fun resume(): Boolean = Native.ask { native.resume() }
@@ -202,8 +208,10 @@ public class Homing private constructor(private val native: Client, private val 
      * @param online false: there is no network at all
      * @param id names the network; another one than before means that it has changed
      */
-    public fun networkChanged(online: Boolean, id: String? = null): Unit =
-        Native.now { native.networkChanged(online, id?.let { text("network id", it) }) }
+    public fun networkChanged(
+        online: Boolean,
+        id: String? = null,
+    ): Unit = Native.now { native.networkChanged(online, id?.let { text("network id", it) }) }
 
     /** Whether the store is a copy (a backup that was put back) whose outbox waits for the app's word. */
     public suspend fun held(): Boolean = Native.ask { native.held() }
@@ -227,14 +235,13 @@ public class Homing private constructor(private val native: Client, private val 
      * @throws HomingException.Storage if the last commit failed: as after a kill, nothing accepted is lost
      */
     public suspend fun shutDown(deadline: Duration = 5.seconds) {
-        val limit = milliseconds("deadline", deadline)
+        val limit = deadline(deadline)
         try {
             Native.ask { native.shutDown(limit) }
-            watch.join()
         } catch (_: HomingException.Closed) {
             // It was before.
         } finally {
-            native.destroy()
+            ended()
         }
     }
 
@@ -246,21 +253,23 @@ public class Homing private constructor(private val native: Client, private val 
         try {
             // Not on a dispatcher: all of its threads may be in here.
             runBlocking {
-                withTimeoutOrNull(CLOSE_LIMIT) {
-                    native.shutDown(GOODBYE.inWholeMilliseconds)
-                    watch.join()
-                }
+                withTimeoutOrNull(CLOSE_LIMIT) { native.shutDown(GOODBYE.inWholeMilliseconds) }
             }
         } catch (_: InterruptedException) {
             Thread.currentThread().interrupt()
         } catch (_: Exception) {
             // Closed before, or the last commit failed: nothing accepted is lost, as after a kill.
         } finally {
-            native.destroy()
+            ended()
         }
     }
 
     override fun toString(): String = "Homing(store=$storeId)"
+
+    private fun ended() {
+        native.destroy()
+        states.value = ConnectionState.Closed
+    }
 
     /** Opens clients. */
     public companion object {
@@ -288,16 +297,30 @@ public class Homing private constructor(private val native: Client, private val 
         }
 
         /** Opens the store with the defaults of [Options]; see the other [open]. */
-        public suspend fun open(store: java.nio.file.Path, broker: String): Homing = open(Options(store, broker))
+        public suspend fun open(
+            store: Path,
+            broker: String,
+        ): Homing = open(Options(store, broker))
 
-        private fun watch(stream: StateStream, states: MutableStateFlow<ConnectionState>): Job =
+        /** Does not refer to the client: one that the app has forgotten is collected, and this ends with it. */
+        private fun watch(
+            stream: StateStream,
+            states: MutableStateFlow<ConnectionState>,
+        ) {
             CoroutineScope(Dispatchers.Default).launch {
                 try {
-                    while (true) states.value = stream.next(null)?.public() ?: break
+                    while (true) {
+                        val next = stream.next(null)?.public() ?: break
+                        // Closed is the last one, also when this one was on its way before.
+                        states.update { if (it == ConnectionState.Closed) it else next }
+                    }
+                } catch (_: Exception) {
+                    // The library has failed, and says so to whoever asks it next.
                 } finally {
                     states.value = ConnectionState.Closed
                     stream.destroy()
                 }
             }
+        }
     }
 }

@@ -28,7 +28,11 @@ public fun interface LogSink {
      * One line, without payloads or secrets (P12). Called on a thread of its own: a sink that blocks loses lines and holds
      * up nothing else. What it throws is dropped.
      */
-    public fun log(level: LogLevel, target: String, text: String)
+    public fun log(
+        level: LogLevel,
+        target: String,
+        text: String,
+    )
 }
 
 /** The log of all clients of this process. */
@@ -38,7 +42,10 @@ public object HomingLog {
      *
      * @throws HomingException.Invalid at the second call: a process has one log
      */
-    public fun install(level: LogLevel, sink: LogSink) {
+    public fun install(
+        level: LogLevel,
+        sink: LogSink,
+    ) {
         Native.load()
         val crossed =
             when (level) {
@@ -48,12 +55,21 @@ public object HomingLog {
                 LogLevel.Debug -> FfiLogLevel.DEBUG
                 LogLevel.Trace -> FfiLogLevel.TRACE
             }
-        Native.now { io.github.homingmqtt.ffi.setLog(crossed, LogLines(sink)) }
+        Native.now {
+            io.github.homingmqtt.ffi
+                .setLog(crossed, LogLines(sink))
+        }
     }
 }
 
-private class LogLines(private val sink: LogSink) : FfiLogSink {
-    override fun log(level: FfiLogLevel, target: String, text: String) {
+private class LogLines(
+    private val sink: LogSink,
+) : FfiLogSink {
+    override fun log(
+        level: FfiLogLevel,
+        target: String,
+        text: String,
+    ) {
         val told =
             when (level) {
                 FfiLogLevel.ERROR -> LogLevel.Error

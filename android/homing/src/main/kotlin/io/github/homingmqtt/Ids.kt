@@ -65,7 +65,11 @@ public class Position internal constructor(
 
 private val ID = Regex("([0-9a-fA-F]{32})-([0-9]{1,19})")
 
-private fun <T> parseId(what: String, text: String, make: (String, Long) -> T): T {
+private fun <T> parseId(
+    what: String,
+    text: String,
+    make: (String, Long) -> T,
+): T {
     val parts = ID.matchEntire(text)?.groupValues
     val number = parts?.get(2)?.toLongOrNull()
     if (parts == null || number == null) {

@@ -4,15 +4,17 @@ import io.github.homingmqtt.internal.Native
 import io.github.homingmqtt.internal.StoreKeyAsked
 import io.github.homingmqtt.internal.cross
 import io.github.homingmqtt.internal.text
-import java.nio.file.Path
 import kotlinx.coroutines.Dispatchers
+import java.nio.file.Path
 import io.github.homingmqtt.ffi.Mailbox as NativeMailbox
 
 /**
  * Leaves messages in a store that another process drives (P11): for widgets, receivers and services of their own process.
  * Every call runs on [Dispatchers.IO].
  */
-public class Mailbox private constructor(private val native: NativeMailbox) : AutoCloseable {
+public class Mailbox private constructor(
+    private val native: NativeMailbox,
+) : AutoCloseable {
     /**
      * Leaves a message. It is on disk when this returns, and published when the store is driven. If the call is cancelled
      * it was left, or it was not.
@@ -33,7 +35,10 @@ public class Mailbox private constructor(private val native: NativeMailbox) : Au
          *
          * @param key of an encrypted store
          */
-        public suspend fun open(store: Path, key: StoreKeyProvider? = null): Mailbox {
+        public suspend fun open(
+            store: Path,
+            key: StoreKeyProvider? = null,
+        ): Mailbox {
             Native.load()
             var opened: NativeMailbox? = null
             try {

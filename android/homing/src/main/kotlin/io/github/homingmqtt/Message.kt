@@ -1,5 +1,6 @@
 package io.github.homingmqtt
 
+import io.github.homingmqtt.internal.text
 import java.time.Instant
 import kotlin.time.Duration
 
@@ -76,8 +77,7 @@ public class Properties(
             .hashCode()
 
     /** Says what is there, not what it says (P12). */
-    override fun toString(): String =
-        "Properties(contentType=$contentType, responseTopic=$responseTopic, user=${user.size})"
+    override fun toString(): String = "Properties(contentType=$contentType, responseTopic=$responseTopic, user=${user.size})"
 
     /** The absence of properties. */
     public companion object {
@@ -112,14 +112,34 @@ public class Publish(
     /** MQTT 5 properties. */
     public val properties: Properties = Properties.None,
 ) {
-    /** A message whose content is text, in UTF-8. */
+    /**
+     * A message whose content is text, in UTF-8.
+     *
+     * @throws HomingException.Invalid if the text is no Unicode
+     */
     public constructor(
         topic: String,
         text: String,
         qos: QoS = QoS.AtLeastOnce,
         retain: Boolean = false,
         ttl: Duration? = null,
-    ) : this(topic, text.encodeToByteArray(), qos, retain, ttl)
+        lane: Lane = Lane.Normal,
+        supersede: String? = null,
+        idempotency: String? = null,
+        ifUnsupported: IfUnsupported = IfUnsupported.Refuse,
+        properties: Properties = Properties.None,
+    ) : this(
+        topic,
+        text("text", text).encodeToByteArray(),
+        qos,
+        retain,
+        ttl,
+        lane,
+        supersede,
+        idempotency,
+        ifUnsupported,
+        properties,
+    )
 
     override fun equals(other: Any?): Boolean =
         other is Publish &&

@@ -7,9 +7,9 @@ import io.github.homingmqtt.internal.cross
 import io.github.homingmqtt.internal.number
 import io.github.homingmqtt.internal.public
 import io.github.homingmqtt.internal.text
+import kotlinx.coroutines.Dispatchers
 import java.nio.file.Path
 import java.time.Instant
-import kotlinx.coroutines.Dispatchers
 import io.github.homingmqtt.ffi.Reader as NativeReader
 
 /**
@@ -18,7 +18,10 @@ import io.github.homingmqtt.ffi.Reader as NativeReader
  *
  * Close it when the app goes to the background, and before [Homing.pause]: it holds a lock of the file's.
  */
-public class Reader private constructor(private val native: NativeReader, private val store: String) : AutoCloseable {
+public class Reader private constructor(
+    private val native: NativeReader,
+    private val store: String,
+) : AutoCloseable {
     /** The store's id. */
     public val storeId: String get() = store
 
@@ -29,7 +32,11 @@ public class Reader private constructor(private val native: NativeReader, privat
      * @param after the topic behind which the page begins, as [Page.next] said
      * @param max at most 500
      */
-    public suspend fun last(filter: String? = null, after: String? = null, max: Int = 100): Page<LastMessage, String> =
+    public suspend fun last(
+        filter: String? = null,
+        after: String? = null,
+        max: Int = 100,
+    ): Page<LastMessage, String> =
         ask {
             val page = it.last(filter?.let { text("filter", it) }, after?.let { text("after", it) }, count(max))
             Page(page.values.map { it.public(store) }, page.next)
@@ -78,7 +85,10 @@ public class Reader private constructor(private val native: NativeReader, privat
      * @param after the message behind which the page begins; null: from the beginning
      * @param max at most 500
      */
-    public suspend fun outbox(after: MessageId? = null, max: Int = 100): List<OutboxEntry> =
+    public suspend fun outbox(
+        after: MessageId? = null,
+        max: Int = 100,
+    ): List<OutboxEntry> =
         ask { reader -> reader.outbox(after?.number?.toULong() ?: 0u, count(max)).map { it.public(store) } }
 
     /**
@@ -110,12 +120,18 @@ public class Reader private constructor(private val native: NativeReader, privat
          *
          * @param key of an encrypted store
          */
-        public suspend fun open(store: Path, key: StoreKeyProvider? = null): Reader {
+        public suspend fun open(
+            store: Path,
+            key: StoreKeyProvider? = null,
+        ): Reader {
             Native.load()
             return of(null) { NativeReader.open(text("store", store.toString()), key?.let(::StoreKeyAsked)) }
         }
 
-        internal suspend fun of(store: String?, opening: () -> NativeReader): Reader {
+        internal suspend fun of(
+            store: String?,
+            opening: () -> NativeReader,
+        ): Reader {
             var opened: NativeReader? = null
             try {
                 return Native.ask(Dispatchers.IO) {

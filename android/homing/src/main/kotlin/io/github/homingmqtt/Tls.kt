@@ -43,7 +43,10 @@ public fun interface TrustCheck {
      * @throws CertificateException why it is not trusted; its message is shown in [Trouble]
      */
     @Throws(CertificateException::class)
-    public fun check(chain: List<X509Certificate>, host: String)
+    public fun check(
+        chain: List<X509Certificate>,
+        host: String,
+    )
 }
 
 /** A certificate of our own, and its key. */

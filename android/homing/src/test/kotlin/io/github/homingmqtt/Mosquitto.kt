@@ -11,7 +11,11 @@ import kotlin.io.path.readText
 import kotlin.io.path.writeText
 
 /** A real mosquitto on a free loopback port; [close] kills it. */
-class Mosquitto private constructor(private val folder: Path, val port: Int, private val tls: Boolean) : AutoCloseable {
+class Mosquitto private constructor(
+    private val folder: Path,
+    val port: Int,
+    private val tls: Boolean,
+) : AutoCloseable {
     private var process: Process = start()
 
     /** As [Options.broker] takes it. */
@@ -57,7 +61,10 @@ class Mosquitto private constructor(private val folder: Path, val port: Int, pri
         private const val POLL_MS = 5L
 
         /** [lines]: further lines of configuration, of the listener; they may name files in the folder that they are given. */
-        fun start(tls: Boolean = false, lines: (Path) -> String = { "" }): Mosquitto {
+        fun start(
+            tls: Boolean = false,
+            lines: (Path) -> String = { "" },
+        ): Mosquitto {
             val folder = Files.createTempDirectory("mosquitto")
             // Between asking and taking somebody else may take the port: then mosquitto ends, and another one is asked for.
             repeat(TRIES) {
@@ -75,14 +82,17 @@ class Mosquitto private constructor(private val folder: Path, val port: Int, pri
         private const val TRIES = 20
 
         // Memory limits are raised, because a broker that drops from a full queue looks like a client that loses.
-        private fun configuration(folder: Path, port: Int) =
-            "listener $port 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n" +
-                "persistence_location $folder/\nmax_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n" +
-                "log_dest stderr\n"
+        private fun configuration(
+            folder: Path,
+            port: Int,
+        ) = "listener $port 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n" +
+            "persistence_location $folder/\nmax_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\n" +
+            "log_dest stderr\n"
 
         /** Debian puts it in /usr/sbin, Homebrew in /opt/homebrew/sbin, neither of which is always in PATH. */
         private fun program(name: String): String {
-            val folders = System.getenv("PATH").orEmpty().split(':') + listOf("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+            val folders =
+                System.getenv("PATH").orEmpty().split(':') + listOf("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
             return folders.map { Path.of(it, name) }.firstOrNull { it.exists() }?.toString()
                 ?: error("$name is missing, and without it these tests prove nothing: apt-get install mosquitto")
         }

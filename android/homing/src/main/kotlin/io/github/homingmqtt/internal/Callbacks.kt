@@ -14,12 +14,12 @@ import io.github.homingmqtt.ffi.CallbackException
 import io.github.homingmqtt.ffi.CredentialSet
 import io.github.homingmqtt.ffi.CredentialsAsk
 import io.github.homingmqtt.ffi.CredentialsReason
-import java.security.cert.CertificateException
-import java.security.cert.CertificateFactory
-import java.security.cert.X509Certificate
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.withContext
+import java.security.cert.CertificateException
+import java.security.cert.CertificateFactory
+import java.security.cert.X509Certificate
 import io.github.homingmqtt.ffi.AwsKeyProvider as FfiAwsKeyProvider
 import io.github.homingmqtt.ffi.CredentialsProvider as FfiCredentialsProvider
 import io.github.homingmqtt.ffi.EnhancedAuthentication as FfiEnhancedAuthentication
@@ -42,7 +42,9 @@ private suspend fun <T> answer(callback: suspend () -> T): T =
     } catch (error: CancellationException) {
         // The caller is gone, or the callback's own time-out: both are no answer.
         throw crossed(error)
-    } catch (@Suppress("TooGenericExceptionCaught") error: Throwable) {
+    } catch (
+        @Suppress("TooGenericExceptionCaught") error: Throwable,
+    ) {
         throw crossed(error)
     }
 
@@ -54,7 +56,9 @@ internal fun Credentials.cross(): CredentialSet =
         enhanced = enhanced?.let { FfiEnhancedAuthentication(text("authentication method", it.method), it.data) },
     )
 
-internal class CredentialsAsked(private val provider: CredentialsProvider) : FfiCredentialsProvider {
+internal class CredentialsAsked(
+    private val provider: CredentialsProvider,
+) : FfiCredentialsProvider {
     override suspend fun credentials(ask: CredentialsAsk): CredentialSet =
         answer {
             val why =
@@ -70,13 +74,14 @@ internal class CredentialsAsked(private val provider: CredentialsProvider) : Ffi
     override suspend fun continueExchange(challenge: AuthChallenge): ByteArray? =
         answer { provider.continueExchange(challenge.public()) }
 
-    override suspend fun finishExchange(challenge: AuthChallenge) =
-        answer { provider.finishExchange(challenge.public()) }
+    override suspend fun finishExchange(challenge: AuthChallenge) = answer { provider.finishExchange(challenge.public()) }
 
     private fun AuthChallenge.public() = Challenge(method, data, round.toInt())
 }
 
-internal class AwsKeysAsked(private val provider: AwsKeyProvider) : FfiAwsKeyProvider {
+internal class AwsKeysAsked(
+    private val provider: AwsKeyProvider,
+) : FfiAwsKeyProvider {
     override suspend fun keys(): AwsKeySet =
         answer {
             val keys = provider.keys()
@@ -88,24 +93,35 @@ internal class AwsKeysAsked(private val provider: AwsKeyProvider) : FfiAwsKeyPro
         }
 }
 
-internal class StoreKeyAsked(private val provider: StoreKeyProvider) : FfiStoreKeyProvider {
+internal class StoreKeyAsked(
+    private val provider: StoreKeyProvider,
+) : FfiStoreKeyProvider {
     override fun key(): ByteArray =
         try {
             provider.key()
-        } catch (@Suppress("TooGenericExceptionCaught") error: Throwable) {
+        } catch (
+            @Suppress("TooGenericExceptionCaught") error: Throwable,
+        ) {
             throw crossed(error)
         }
 }
 
-internal class TrustAsked(private val trust: TrustCheck) : FfiTrustCheck {
-    override fun check(chain: List<ByteArray>, host: String): String? =
+internal class TrustAsked(
+    private val trust: TrustCheck,
+) : FfiTrustCheck {
+    override fun check(
+        chain: List<ByteArray>,
+        host: String,
+    ): String? =
         try {
             val factory = CertificateFactory.getInstance("X.509")
             trust.check(chain.map { factory.generateCertificate(it.inputStream()) as X509Certificate }, host)
             null
         } catch (error: CertificateException) {
             error.message ?: "the app does not trust it"
-        } catch (@Suppress("TooGenericExceptionCaught") error: Throwable) {
+        } catch (
+            @Suppress("TooGenericExceptionCaught") error: Throwable,
+        ) {
             throw crossed(error)
         }
 }

@@ -112,7 +112,10 @@ internal fun Options.cross(): Settings =
         connect = connect,
     )
 
-private fun limit(what: String, limit: Limit): QueueLimit {
+private fun limit(
+    what: String,
+    limit: Limit,
+): QueueLimit {
     val most = 1L..Long.MAX_VALUE
     return QueueLimit(
         number("$what, messages", limit.messages, most).toULong(),
@@ -147,8 +150,11 @@ private fun Tls.cross(): TlsSettings =
 
 private fun Profile.cross(): BrokerProfile =
     when (this) {
-        Profile.Generic -> BrokerProfile.Generic
-        is Profile.Tencent ->
+        Profile.Generic -> {
+            BrokerProfile.Generic
+        }
+
+        is Profile.Tencent -> {
             BrokerProfile.Tencent(
                 text("product id", productId),
                 text("device name", deviceName),
@@ -157,22 +163,37 @@ private fun Profile.cross(): BrokerProfile =
                 host?.let { text("host", it) },
                 lifetime?.let { milliseconds("lifetime", it) },
             )
-        is Profile.Aws -> BrokerProfile.Aws(text("endpoint", endpoint), access.cross())
-        is Profile.AzureIotHub ->
+        }
+
+        is Profile.Aws -> {
+            BrokerProfile.Aws(text("endpoint", endpoint), access.cross())
+        }
+
+        is Profile.AzureIotHub -> {
             BrokerProfile.AzureIotHub(
                 text("hub", hub),
                 text("device id", deviceId),
                 text("key", key),
                 lifetime?.let { milliseconds("lifetime", it) },
             )
-        is Profile.AzureEventGrid -> BrokerProfile.AzureEventGrid(text("host", host), text("client id", clientId))
+        }
+
+        is Profile.AzureEventGrid -> {
+            BrokerProfile.AzureEventGrid(text("host", host), text("client id", clientId))
+        }
     }
 
 private fun AwsAccess.cross(): FfiAwsAccess =
     when (this) {
-        AwsAccess.X509 -> FfiAwsAccess.X509
-        AwsAccess.X509On443 -> FfiAwsAccess.X509On443
-        is AwsAccess.CustomAuthorizer ->
+        AwsAccess.X509 -> {
+            FfiAwsAccess.X509
+        }
+
+        AwsAccess.X509On443 -> {
+            FfiAwsAccess.X509On443
+        }
+
+        is AwsAccess.CustomAuthorizer -> {
             FfiAwsAccess.CustomAuthorizer(
                 text("user", user),
                 name?.let { text("authorizer", it) },
@@ -181,5 +202,9 @@ private fun AwsAccess.cross(): FfiAwsAccess =
                 signature?.let { text("signature", it) },
                 password,
             )
-        is AwsAccess.SigV4 -> FfiAwsAccess.SigV4(region?.let { text("region", it) }, AwsKeysAsked(keys))
+        }
+
+        is AwsAccess.SigV4 -> {
+            FfiAwsAccess.SigV4(region?.let { text("region", it) }, AwsKeysAsked(keys))
+        }
     }

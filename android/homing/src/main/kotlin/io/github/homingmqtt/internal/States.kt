@@ -97,25 +97,64 @@ internal fun GapInfo.public(store: String): Gap =
 
 internal fun FfiEvent.public(store: String): Event =
     when (this) {
-        is FfiEvent.State -> Event.StateChanged(state.public())
-        is FfiEvent.Settled ->
+        is FfiEvent.State -> {
+            Event.StateChanged(state.public())
+        }
+
+        is FfiEvent.Settled -> {
             Event.MessagesSettled(messages.map { Settled(MessageId(store, it.n.toLong()), it.fate.public(store)) })
-        is FfiEvent.SessionLost -> Event.SessionLost(Instant.ofEpochMilli(atMs))
-        is FfiEvent.Gap -> Event.GapFound(gap.public(store))
-        is FfiEvent.Skipped ->
+        }
+
+        is FfiEvent.SessionLost -> {
+            Event.SessionLost(Instant.ofEpochMilli(atMs))
+        }
+
+        is FfiEvent.Gap -> {
+            Event.GapFound(gap.public(store))
+        }
+
+        is FfiEvent.Skipped -> {
             Event.Skipped(
                 consumer,
                 messages.toLong(),
                 Position(store, fromSeq.toLong()),
                 Position(store, throughSeq.toLong()),
             )
-        is FfiEvent.Subscribed -> Event.Subscribed(filter, qos.public())
-        is FfiEvent.Unsubscribed -> Event.Unsubscribed(filter)
-        is FfiEvent.SubscribeRefused -> Event.SubscribeRefused(filter, reason.public())
-        is FfiEvent.CredentialsRefreshed -> Event.CredentialsRefreshed(inPlace)
-        is FfiEvent.CredentialsRefused -> Event.CredentialsRefused(reason.public(), retryInMs.asMilliseconds())
-        is FfiEvent.CredentialsFailed -> Event.CredentialsFailed(text)
-        is FfiEvent.Warning -> Event.Warning(code, text)
-        is FfiEvent.Missed -> Event.Missed(count.toLong())
-        is FfiEvent.Other -> Event.Other(text)
+        }
+
+        is FfiEvent.Subscribed -> {
+            Event.Subscribed(filter, qos.public())
+        }
+
+        is FfiEvent.Unsubscribed -> {
+            Event.Unsubscribed(filter)
+        }
+
+        is FfiEvent.SubscribeRefused -> {
+            Event.SubscribeRefused(filter, reason.public())
+        }
+
+        is FfiEvent.CredentialsRefreshed -> {
+            Event.CredentialsRefreshed(inPlace)
+        }
+
+        is FfiEvent.CredentialsRefused -> {
+            Event.CredentialsRefused(reason.public(), retryInMs.asMilliseconds())
+        }
+
+        is FfiEvent.CredentialsFailed -> {
+            Event.CredentialsFailed(text)
+        }
+
+        is FfiEvent.Warning -> {
+            Event.Warning(code, text)
+        }
+
+        is FfiEvent.Missed -> {
+            Event.Missed(count.toLong())
+        }
+
+        is FfiEvent.Other -> {
+            Event.Other(text)
+        }
     }
