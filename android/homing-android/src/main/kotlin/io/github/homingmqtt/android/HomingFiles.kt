@@ -42,7 +42,8 @@ public class HomingFiles(
      *
      * @throws IOException the folder or the file cannot be used, as before the first unlock after a restart.
      */
-    public fun deviceToken(): ByteArray = readOrCreate(token) { ByteArray(TOKEN_BYTES).also { SecureRandom().nextBytes(it) } }
+    public fun deviceToken(): ByteArray =
+        readOrCreate(token) { ByteArray(TOKEN_BYTES).also { SecureRandom().nextBytes(it) } }
 
     public companion object {
         /** The store's name if the app has only one. */

@@ -21,7 +21,10 @@ public interface HomingOwner {
      * Called by the job of [SyncJobs] after each sync, in what is left of the job's time: to read what has come and show it. It
      * is cancelled when Android ends the job. An exception is logged, and the job done again later.
      */
-    public suspend fun onSynced(homing: Homing, report: SyncReport) {
+    public suspend fun onSynced(
+        homing: Homing,
+        report: SyncReport,
+    ) {
     }
 }
 
@@ -39,7 +42,9 @@ internal fun Context.owner(): HomingOwner =
  *
  * @param open opens the client, and does what belongs to it: [followNetwork], subscriptions.
  */
-public class SharedHoming(private val open: suspend () -> Homing) {
+public class SharedHoming(
+    private val open: suspend () -> Homing,
+) {
     private val one = Mutex()
 
     /** The client, if it is open. */

@@ -86,7 +86,10 @@ private fun InBackground.check() {
 }
 
 /** Counts started activities. */
-private class Screens(private val needs: Needs) : Application.ActivityLifecycleCallbacks, AutoCloseable {
+private class Screens(
+    private val needs: Needs,
+) : Application.ActivityLifecycleCallbacks,
+    AutoCloseable {
     private var started = 0
     private var hold: AutoCloseable? = null
 
@@ -123,13 +126,18 @@ private class Screens(private val needs: Needs) : Application.ActivityLifecycleC
 }
 
 /** Does for each need what the policy says; cancelled when the need changes. */
-private class Led(private val shared: SharedHoming, private val inBackground: InBackground) {
+private class Led(
+    private val shared: SharedHoming,
+    private val inBackground: InBackground,
+) {
     suspend fun follow(need: Need) {
         try {
             when (need) {
                 Need.Connected -> enter()
+
                 // The job opens it; a connection that stands stays till the job is done.
                 Need.Open -> Unit
+
                 Need.Nothing -> shared.opened?.let { leave(it) }
             }
         } catch (error: CancellationException) {
@@ -154,11 +162,15 @@ private class Led(private val shared: SharedHoming, private val inBackground: In
 
     private suspend fun leave(homing: Homing) {
         when (inBackground) {
-            InBackground.Stay -> Unit
+            InBackground.Stay -> {
+                Unit
+            }
+
             is InBackground.Disconnect -> {
                 delay(inBackground.after)
                 homing.disconnect()
             }
+
             is InBackground.Pause -> {
                 delay(inBackground.after)
                 homing.pause(inBackground.deadline)

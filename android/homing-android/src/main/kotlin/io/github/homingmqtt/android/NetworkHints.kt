@@ -74,7 +74,10 @@ internal class NetworkHints(
         tell(online, id.takeIf { online })
     }
 
-    fun tell(online: Boolean, id: String?) {
+    fun tell(
+        online: Boolean,
+        id: String?,
+    ) {
         val hint = online to id
         synchronized(this) {
             if (ended || last == hint) return

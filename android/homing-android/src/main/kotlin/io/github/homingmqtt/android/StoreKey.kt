@@ -104,7 +104,9 @@ public class StoreKey private constructor(
 
     private fun unwrap(sealed: ByteArray): ByteArray {
         if (sealed.size != SEALED_BYTES || sealed[0] != FORMAT) {
-            throw StoreKeyException.Lost("the key ${wrapped.name} is damaged: ${sealed.size} bytes, format ${sealed.firstOrNull()}")
+            throw StoreKeyException.Lost(
+                "the key ${wrapped.name} is damaged: ${sealed.size} bytes, format ${sealed.firstOrNull()}",
+            )
         }
         val wrapping =
             keystore("read the entry $alias") { it.secret(alias) }
@@ -168,7 +170,10 @@ public class StoreKey private constructor(
     private fun unavailable(
         what: String,
         cause: Exception,
-    ) = StoreKeyException.Unavailable("could not $what now (${cause.message ?: cause.javaClass.simpleName}); try again later", cause)
+    ) = StoreKeyException.Unavailable(
+        "could not $what now (${cause.message ?: cause.javaClass.simpleName}); try again later",
+        cause,
+    )
 
     public companion object {
         /**
@@ -178,7 +183,8 @@ public class StoreKey private constructor(
          * @param store the store's file, which need not exist yet: [HomingFiles.store].
          * @throws StoreKeyException the key is lost, or cannot be had now. Nothing was changed.
          */
-        public suspend fun load(store: Path): StoreKey = withContext(Dispatchers.IO) { StoreKey(store).also { it.key().fill(0) } }
+        public suspend fun load(store: Path): StoreKey =
+            withContext(Dispatchers.IO) { StoreKey(store).also { it.key().fill(0) } }
 
         /**
          * Deletes the key, wrapped and in the keystore: whatever was encrypted with it can never be read again. The store

@@ -67,7 +67,10 @@ public class SyncJobService : JobService() {
             true
         }
 
-    private suspend fun Needs.awake(homing: Homing, act: suspend () -> SyncReport): SyncReport {
+    private suspend fun Needs.awake(
+        homing: Homing,
+        act: suspend () -> SyncReport,
+    ): SyncReport {
         val hold = hold(Need.Open)
         val paused = homing.state.value is ConnectionState.Paused
         try {

@@ -7,7 +7,10 @@ import android.util.Log
 
 private const val TAG = "Homing"
 
-internal fun warn(what: String, error: Throwable? = null) {
+internal fun warn(
+    what: String,
+    error: Throwable? = null,
+) {
     Log.w(TAG, if (error == null) what else "$what: ${error.message ?: error.javaClass.simpleName}")
 }
 

@@ -5,7 +5,6 @@ package io.github.homingmqtt.android
 import java.io.File
 import java.nio.file.Files
 import java.security.KeyStore
-import java.security.cert.CertificateException
 import java.security.cert.X509Certificate
 import java.util.Base64
 import java.util.concurrent.TimeUnit
@@ -36,13 +35,7 @@ internal class Authority : AutoCloseable {
     }
 
     /** As a system that trusts this authority does. */
-    fun judge(chain: List<X509Certificate>) {
-        try {
-            chain.last().verify(certificate.publicKey)
-        } catch (error: java.security.GeneralSecurityException) {
-            throw CertificateException("Trust anchor for certification path not found.", error)
-        }
-    }
+    fun judge(chain: List<X509Certificate>) = chain.last().verify(certificate.publicKey)
 
     private fun pair(
         name: String,

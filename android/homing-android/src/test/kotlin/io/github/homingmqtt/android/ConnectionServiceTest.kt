@@ -36,8 +36,7 @@ class ConnectionServiceTest {
         broker.close()
     }
 
-    private fun shown(): String? =
-        shadowOf(service).lastForegroundNotification?.extras?.getString(Notification.EXTRA_TITLE)
+    private fun shown(): String? = shadowOf(service).lastForegroundNotification?.extras?.getString(Notification.EXTRA_TITLE)
 
     private fun notified(): String? {
         val manager = app.service<android.app.NotificationManager>()

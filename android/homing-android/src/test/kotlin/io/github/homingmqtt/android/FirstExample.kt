@@ -9,12 +9,14 @@ import kotlin.time.Duration.Companion.hours
 
 internal var BROKER = "mqtts://broker.example"
 
-class App : Application(), HomingOwner {
-    override val homing = SharedHoming {
-        val files = HomingFiles(this)
-        val options = Options(files.store, BROKER, deviceToken = files.deviceToken(), connect = false)
-        Homing.open(options).also { it.followNetwork(this) }
-    }
+class App :
+    Application(),
+    HomingOwner {
+    override val homing =
+        SharedHoming {
+            val options = HomingFiles(this).run { Options(store, BROKER, deviceToken = deviceToken(), connect = false) }
+            Homing.open(options).also { it.followNetwork(this) }
+        }
 
     override fun onCreate() {
         super.onCreate()

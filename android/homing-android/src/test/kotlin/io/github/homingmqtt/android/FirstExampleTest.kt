@@ -27,14 +27,18 @@ class FirstExampleTest {
         Broker.start().use { broker ->
             BROKER = broker.url
             Robolectric.buildActivity(Activity::class.java).create().start()
-            until("connected") { app.homing.opened?.state?.value is ConnectionState.Online }
+            until("connected") {
+                app.homing.opened
+                    ?.state
+                    ?.value is ConnectionState.Online
+            }
             runBlocking { app.homing.shutDown() }
         }
     }
 
     @Test
     fun `is what the README says`() {
-        val marker = "class App : Application()"
+        val marker = "class App :"
         val here = File("src/test/kotlin/io/github/homingmqtt/android/FirstExample.kt").readText()
         val example = marker + here.substringAfter(marker).trimEnd()
         val readme = File("README.md").readText().substringAfter("```kotlin\n").substringBefore("\n```")

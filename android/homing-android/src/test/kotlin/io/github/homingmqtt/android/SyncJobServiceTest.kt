@@ -62,7 +62,16 @@ class SyncJobServiceTest {
                 }
             }
             val read = mutableListOf<String>()
-            app.afterSync = { homing -> homing.reader().use { read += it.last("home/kitchen").items.single().message.text } }
+            app.afterSync = { homing ->
+                homing.reader().use {
+                    read +=
+                        it
+                            .last("home/kitchen")
+                            .items
+                            .single()
+                            .message.text
+                }
+            }
             assertTrue(job.onStartJob(parameters(SyncJobs.PERIODIC_ID)))
             untilFinished()
             assertFalse(shadowOf(job).isRescheduleNeeded)

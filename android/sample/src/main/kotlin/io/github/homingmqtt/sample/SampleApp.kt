@@ -14,17 +14,20 @@ import io.github.homingmqtt.android.followNetwork
 import kotlin.time.Duration.Companion.hours
 
 /** Temperatures of a house, kept on the phone. */
-open class SampleApp : Application(), HomingOwner {
+open class SampleApp :
+    Application(),
+    HomingOwner {
     /** Where the broker is. */
     open val broker: String get() = getString(R.string.broker)
 
-    override val homing = SharedHoming {
-        val files = HomingFiles(this)
-        val homing = Homing.open(Options(files.store, broker, deviceToken = files.deviceToken(), connect = false))
-        homing.subscribe(Temperature.FILTER)
-        homing.followNetwork(this)
-        homing
-    }
+    override val homing =
+        SharedHoming {
+            val files = HomingFiles(this)
+            val homing = Homing.open(Options(files.store, broker, deviceToken = files.deviceToken(), connect = false))
+            homing.subscribe(Temperature.FILTER)
+            homing.followNetwork(this)
+            homing
+        }
 
     override fun onCreate() {
         super.onCreate()

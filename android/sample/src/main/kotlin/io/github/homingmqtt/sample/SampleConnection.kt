@@ -15,7 +15,7 @@ class SampleConnection : ConnectionService() {
     override fun onCreate() {
         super.onCreate()
         val channel = NotificationChannel(CHANNEL, getString(R.string.channel), NotificationManager.IMPORTANCE_LOW)
-        getSystemService(NotificationManager::class.java).createNotificationChannel(channel)
+        getSystemService(NotificationManager::class.java)?.createNotificationChannel(channel)
     }
 
     override fun notification(state: ConnectionState): Notification {

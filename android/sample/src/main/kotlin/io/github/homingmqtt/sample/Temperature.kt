@@ -6,7 +6,10 @@ import io.github.homingmqtt.Message
 import java.util.Locale
 
 /** The last temperature of one room. */
-data class Temperature(val room: String, val degrees: Double) {
+data class Temperature(
+    val room: String,
+    val degrees: Double,
+) {
     /** For a person. */
     override fun toString(): String = String.format(Locale.ROOT, "%s  %.1f °C", room, degrees)
 

@@ -25,14 +25,16 @@ class TemperaturesActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         state = TextView(this)
-        list = TextView(this).apply {
-            textSize = 24f
-            setText(R.string.nothing_yet)
-        }
-        val keep = CheckBox(this).apply {
-            setText(R.string.keep)
-            setOnCheckedChangeListener { _, wanted -> keep(wanted) }
-        }
+        list =
+            TextView(this).apply {
+                textSize = 24f
+                setText(R.string.nothing_yet)
+            }
+        val keep =
+            CheckBox(this).apply {
+                setText(R.string.keep)
+                setOnCheckedChangeListener { _, wanted -> keep(wanted) }
+            }
         setContentView(
             LinearLayout(this).apply {
                 orientation = LinearLayout.VERTICAL
@@ -61,7 +63,13 @@ class TemperaturesActivity : Activity() {
 
     /** What lies in the store is there at once, without a network. */
     private suspend fun kept(homing: Homing) {
-        homing.reader().use { reader -> reader.last(Temperature.FILTER).items.mapNotNull { Temperature.of(it.message) }.forEach(::draw) }
+        homing.reader().use { reader ->
+            reader
+                .last(Temperature.FILTER)
+                .items
+                .mapNotNull { Temperature.of(it.message) }
+                .forEach(::draw)
+        }
     }
 
     private fun draw(temperature: Temperature) {

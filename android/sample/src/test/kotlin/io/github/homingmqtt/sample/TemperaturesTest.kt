@@ -63,7 +63,13 @@ class TemperaturesTest {
             screen.pause().stop().destroy()
 
             val again = Robolectric.buildActivity(TemperaturesActivity::class.java).setup()
-            until("kept") { "attic  9.0 °C\nkitchen  21.5 °C" in again.get().window.decorView.texts() }
+            until("kept") {
+                "attic  9.0 °C\nkitchen  21.5 °C" in
+                    again
+                        .get()
+                        .window.decorView
+                        .texts()
+            }
             again.pause().stop().destroy()
             runBlocking { app.homing.shutDown(1.seconds) }
         }
