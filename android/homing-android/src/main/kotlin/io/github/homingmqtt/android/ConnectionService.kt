@@ -120,6 +120,7 @@ public abstract class ConnectionService : Service() {
     /** Nobody binds to it. */
     override fun onBind(intent: Intent?): IBinder? = null
 
+    /** Starts and stops services. */
     public companion object {
         private val first = ConnectionState.Connecting(attempt = 1)
 

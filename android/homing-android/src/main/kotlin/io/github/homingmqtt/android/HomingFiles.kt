@@ -45,6 +45,7 @@ public class HomingFiles(
     public fun deviceToken(): ByteArray =
         readOrCreate(token) { ByteArray(TOKEN_BYTES).also { SecureRandom().nextBytes(it) } }
 
+    /** Names. */
     public companion object {
         /** The store's name if the app has only one. */
         public const val DEFAULT_NAME: String = "homing"

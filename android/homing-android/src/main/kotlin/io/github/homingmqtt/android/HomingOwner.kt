@@ -30,8 +30,8 @@ public interface HomingOwner {
 
 internal fun Context.owner(): HomingOwner =
     checkNotNull(applicationContext as? HomingOwner) {
-        "${applicationContext.javaClass.name} is no HomingOwner: let the app's Application class implement it, and name it in " +
-            "the manifest (android:name of <application>)"
+        "${applicationContext.javaClass.name} is no HomingOwner: let the app's Application class implement it, and name " +
+            "it in the manifest (android:name of <application>)"
     }
 
 /**

@@ -162,9 +162,7 @@ private class Led(
 
     private suspend fun leave(homing: Homing) {
         when (inBackground) {
-            InBackground.Stay -> {
-                Unit
-            }
+            InBackground.Stay -> {}
 
             is InBackground.Disconnect -> {
                 delay(inBackground.after)

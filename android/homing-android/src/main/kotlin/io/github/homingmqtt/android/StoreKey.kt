@@ -88,8 +88,8 @@ public class StoreKey private constructor(
 
     private fun orphan() =
         StoreKeyException.Lost(
-            "the store ${store.name} is there, but its key ${wrapped.name} is not: without it nothing in the store can be " +
-                "read, if it was made with one. Put both back together, or move the store away",
+            "the store ${store.name} is there, but its key ${wrapped.name} is not: without it nothing in the store can " +
+                "be read, if it was made with one. Put both back together, or move the store away",
         )
 
     private fun wrap(key: ByteArray): ByteArray {
@@ -111,8 +111,8 @@ public class StoreKey private constructor(
         val wrapping =
             keystore("read the entry $alias") { it.secret(alias) }
                 ?: throw StoreKeyException.Lost(
-                    "the keystore has no entry $alias any more: the app's data was restored from another device, or the device's " +
-                        "credentials were cleared",
+                    "the keystore has no entry $alias any more: the app's data was restored from another device, or the " +
+                        "device's credentials were cleared",
                 )
         return attempt("unwrap the key") {
             val cipher = Cipher.getInstance(TRANSFORMATION)
@@ -175,6 +175,7 @@ public class StoreKey private constructor(
         cause,
     )
 
+    /** Loads and forgets keys. */
     public companion object {
         /**
          * Makes sure of the key, so that a lost one is told in its own words and before anything is opened. Makes one if there

@@ -7,14 +7,14 @@ import io.github.homingmqtt.Homing
 import io.github.homingmqtt.Options
 import kotlin.time.Duration.Companion.hours
 
-internal var BROKER = "mqtts://broker.example"
+internal var broker = "mqtts://broker.example"
 
 class App :
     Application(),
     HomingOwner {
     override val homing =
         SharedHoming {
-            val options = HomingFiles(this).run { Options(store, BROKER, deviceToken = deviceToken(), connect = false) }
+            val options = HomingFiles(this).run { Options(store, broker, deviceToken = deviceToken(), connect = false) }
             Homing.open(options).also { it.followNetwork(this) }
         }
 

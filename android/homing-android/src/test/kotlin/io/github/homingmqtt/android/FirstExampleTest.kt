@@ -24,8 +24,8 @@ class FirstExampleTest {
     fun `connects in front and has its job`() {
         val app = RuntimeEnvironment.getApplication() as App
         assertNotNull(app.service<JobScheduler>().getPendingJob(SyncJobs.PERIODIC_ID))
-        Broker.start().use { broker ->
-            BROKER = broker.url
+        Broker.start().use { mosquitto ->
+            broker = mosquitto.url
             Robolectric.buildActivity(Activity::class.java).create().start()
             until("connected") {
                 app.homing.opened
