@@ -80,7 +80,7 @@ class TemperaturesTest {
         val jobs = checkNotNull(app.getSystemService(JobScheduler::class.java))
         assertNotNull(jobs.getPendingJob(SyncJobs.PERIODIC_ID))
         val screen = Robolectric.buildActivity(TemperaturesActivity::class.java).create().get()
-        val root = screen.findViewById<ViewGroup>(android.R.id.content).getChildAt(0) as ViewGroup
+        val root = checkNotNull(screen.findViewById<ViewGroup>(android.R.id.content)).getChildAt(0) as ViewGroup
         val box = (0 until root.childCount).map(root::getChildAt).filterIsInstance<CheckBox>().single()
         box.isChecked = true
         assertEquals(SampleConnection::class.java.name, shadowOf(app).nextStartedService?.component?.className)
