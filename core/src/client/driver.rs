@@ -152,6 +152,8 @@ impl Driver {
                 None => self.recover_from_panic().await,
             };
             if !goes_on {
+                // Before anything is dropped: whoever still waits for an answer is told that the client is closed.
+                self.commands.close();
                 return;
             }
         }

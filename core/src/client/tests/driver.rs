@@ -106,6 +106,29 @@ fn close_takes_the_longest_deadline_and_a_second_one() {
     });
 }
 
+/// Whoever waits asks on a thread of his own, as a language above does, and must not see the end as a failure.
+#[test]
+fn whoever_waits_is_told_that_the_client_is_closed() {
+    for _ in 0..50 {
+        run(async {
+            let folder = tempfile::tempdir().unwrap();
+            let mut options = options(folder.path(), nowhere());
+            options.connect = false;
+            let client = Homing::open(options).await.unwrap();
+            let id = client.publish(on()).await.unwrap();
+            let waiting: Vec<_> = (0..8)
+                .map(|_| {
+                    let client = client.clone();
+                    std::thread::spawn(move || run(async { assert_eq!(client.settled(id).await, Err(Error::Closed)) }))
+                })
+                .collect();
+            client.flush(Duration::from_millis(5)).await.unwrap();
+            client.close(Duration::MAX).await.unwrap();
+            waiting.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    }
+}
+
 /// A broker of one link at a time that accepts and answers with what it is told.
 pub(super) fn broker(
     links: usize,
