@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use run::{Outcome, root, run};
+use run::{Outcome, root, run, target};
 
 /// The Kotlin and Swift libraries over the Rust core.
 #[derive(Parser)]
@@ -122,7 +122,9 @@ fn perform(command: Command) -> Outcome {
 fn maven(goals: &[&str]) -> Outcome {
     let pom = root().join("android/pom.xml");
     let pom = pom.to_string_lossy();
-    run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom], goals].concat())
+    // Where cargo builds may be elsewhere than Maven thinks.
+    let bindings = format!("-Dbindings={}", target().join("bindings").display());
+    run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom, &bindings], goals].concat())
 }
 
 /// The script finds a Swift toolchain, or makes one, and generates by itself: the root that it makes holds no Rust.
