@@ -12,7 +12,7 @@ use crate::id::StoredId;
 use crate::message::{Outgoing, Wish, duration, filter};
 use crate::options::Settings;
 use crate::reader::Reader;
-use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
+use crate::state::{CancelResult, LinkState, MessageFate, Trouble};
 use crate::status::Counters;
 use crate::watch::StateStream;
 
@@ -185,11 +185,6 @@ impl Client {
     /// The state now.
     pub fn state(&self) -> Result<LinkState> {
         Ok(self.homing.state().get().into())
-    }
-
-    /// The state now, and each change of it, apart from what others were told.
-    pub fn states(&self) -> Result<Arc<StateStream>> {
-        Ok(StateStream::new(self.homing.state()))
     }
 
     /// The states from now on, in an object that does not keep the client.
