@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use homing::{Farewell, Homing, Network, SyncReport};
-use tokio::sync::Mutex;
 
 use crate::cancel::{Canceller, until};
 use crate::consumer::{Consumer, ConsumerSettings};
@@ -15,6 +14,7 @@ use crate::options::Settings;
 use crate::reader::Reader;
 use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
 use crate::status::Counters;
+use crate::watch::StateStream;
 
 /// What a catch-up did.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -50,7 +50,6 @@ impl From<SyncReport> for SyncSummary {
 #[derive(uniffi::Object)]
 pub struct Client {
     homing: Homing,
-    state: Mutex<homing::StateWatch>,
 }
 
 #[uniffi::export]
@@ -59,8 +58,7 @@ impl Client {
     #[uniffi::constructor]
     pub async fn open(settings: Settings) -> Result<Arc<Self>> {
         let homing = Homing::open(settings.translate()?).await?;
-        let state = Mutex::new(homing.state());
-        Ok(Arc::new(Self { homing, state }))
+        Ok(Arc::new(Self { homing }))
     }
 
     /// The store's id.
@@ -189,9 +187,9 @@ impl Client {
         Ok(self.homing.state().get().into())
     }
 
-    /// The next state that this was not asked about; None: the client is gone.
-    pub async fn state_changed(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
-        until(cancel, async { Ok(self.state.lock().await.changed().await.map(LinkState::from)) }).await
+    /// The state now, and each change of it, apart from what others were told.
+    pub fn states(&self) -> Result<Arc<StateStream>> {
+        Ok(StateStream::new(self.homing.state()))
     }
 
     /// The states from now on, in an object that does not keep the client.

@@ -24,6 +24,7 @@ mod reader;
 mod state;
 mod status;
 mod tls;
+mod watch;
 
 pub use callbacks::{
     AuthChallenge, AwsKeyProvider, AwsKeySet, CallbackError, CredentialSet, CredentialsAsk, CredentialsProvider,
@@ -49,5 +50,6 @@ pub use reader::{HistoryOrder, IncidentInfo, LastMessage, LastMessages, Messages
 pub use state::{CancelResult, LinkState, MessageFate, Reason, StateStream, Trouble, TroubleKind};
 pub use status::{ConsumerInfo, Counters, StorageState, StoreStatus, SubscriptionInfo};
 pub use tls::{ClientCertificate, TlsMinimum, TlsSettings, TlsTrust};
+pub use watch::StateStream;
 
 uniffi::setup_scaffolding!();

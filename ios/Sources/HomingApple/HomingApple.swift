@@ -1,0 +1,2 @@
+// Homing on Apple's systems.
+@_exported import Homing
