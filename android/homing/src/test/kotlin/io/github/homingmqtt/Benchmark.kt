@@ -1,15 +1,15 @@
 package io.github.homingmqtt
 
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.runBlocking
 import java.nio.file.Files
 import java.nio.file.Path
 import java.util.Locale
 import kotlin.io.path.readLines
 import kotlin.time.Duration.Companion.days
 import kotlin.time.TimeSource
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.flow.collect
-import kotlinx.coroutines.flow.take
-import kotlinx.coroutines.runBlocking
 
 /** Messages of 1 KiB over the boundary, in batches, each way: how many a second, and whether memory grows. No test. */
 fun main(arguments: Array<String>): Unit =
@@ -40,7 +40,13 @@ fun main(arguments: Array<String>): Unit =
                 until { home.counters().inboxMessages == FILLED.toLong() }
                 home.disconnect()
                 val consumer = home.consumer()
-                val read: suspend () -> Unit = { consumer.messages().take(FILLED).collect { check(it.payload.size == SIZE) } }
+                val read: suspend () -> Unit = {
+                    consumer
+                        .messages()
+                        .take(
+                            FILLED,
+                        ).collect { check(it.payload.size == SIZE) }
+                }
                 repeat(3) { measure("messages()", FILLED, FILLED) { read() } }
                 grows("messages()", million, FILLED) { read() }
                 measure("consume { }, marked", FILLED, FILLED) {
@@ -61,7 +67,12 @@ private const val BATCH = 100
 private const val SIZE = 1_024
 private const val FILLED = 50_000
 
-private suspend fun measure(name: String, messages: Int, batch: Int = BATCH, work: suspend () -> Unit) {
+private suspend fun measure(
+    name: String,
+    messages: Int,
+    batch: Int = BATCH,
+    work: suspend () -> Unit,
+) {
     val start = TimeSource.Monotonic.markNow()
     repeat(messages / batch) { work() }
     val took = start.elapsedNow()
@@ -70,11 +81,18 @@ private suspend fun measure(name: String, messages: Int, batch: Int = BATCH, wor
 }
 
 /** What the process holds after a tenth, and at the end: equal but for noise. */
-private suspend fun grows(name: String, messages: Int, batch: Int = BATCH, work: suspend () -> Unit) {
+private suspend fun grows(
+    name: String,
+    messages: Int,
+    batch: Int = BATCH,
+    work: suspend () -> Unit,
+) {
     repeat(messages / 10 / batch) { work() }
     val before = resident()
     repeat(messages / batch) { work() }
-    println("%-30s %9d messages: %d KiB before, %d KiB after".format(Locale.ROOT, "$name, memory", messages, before, resident()))
+    println(
+        "%-30s %9d messages: %d KiB before, %d KiB after".format(Locale.ROOT, "$name, memory", messages, before, resident()),
+    )
 }
 
 private fun resident(): Long {

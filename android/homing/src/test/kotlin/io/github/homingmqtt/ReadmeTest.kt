@@ -1,12 +1,12 @@
 package io.github.homingmqtt
 
-import java.io.File
-import java.nio.file.Path
 import kotlinx.coroutines.flow.take
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
+import java.io.File
+import java.nio.file.Path
 
 /** The README's first example, word for word, but for the two places that a test has to choose itself. */
 class ReadmeTest {
@@ -44,9 +44,20 @@ class ReadmeTest {
     @Test
     fun `it is what the README shows, and short`() {
         val base = File(System.getProperty("homing.base"))
-        val shown = base.resolve("README.md").readText().substringAfter("```kotlin\n").substringBefore("```").trim()
+        val shown =
+            base
+                .resolve("README.md")
+                .readText()
+                .substringAfter("```kotlin\n")
+                .substringBefore("```")
+                .trim()
         val file = base.resolve("src/test/kotlin/io/github/homingmqtt/ReadmeTest.kt").readText()
-        val run = file.substringAfter("// The example\n").substringBefore("// ends here.").trimIndent().trim()
+        val run =
+            file
+                .substringAfter("// The example\n")
+                .substringBefore("// ends here.")
+                .trimIndent()
+                .trim()
         val chosen = run.replace("store, broker", "Path.of(\"home.db\"), \"mqtt://localhost:1883\"")
         assertEquals(shown, chosen)
         assertTrue(shown.lines().size <= 15, "${shown.lines().size} lines")
