@@ -44,7 +44,7 @@ class CallbackTest {
                     }
                 val store = folder.resolve("home.db")
                 Homing.open(Options(store, broker.url, credentials = provider, retry = retry)).use { home ->
-                    assertEquals("Not authorized", home.trouble(Trouble.Kind.Broker).reason?.text)
+                    assertEquals("not authorized", home.trouble(Trouble.Kind.Broker).reason?.text)
                     // It would be asked again in five minutes, and told that they were refused.
                     home.credentialsChanged()
                     home.online()
