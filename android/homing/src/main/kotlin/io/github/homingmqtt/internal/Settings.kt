@@ -44,7 +44,7 @@ internal fun Options.cross(): Settings =
         otherAddresses = texts("other addresses", otherAddresses),
         sameBroker = sameBroker,
         clientId = clientId?.let { text("client id", it) },
-        tls = (tls ?: Tls()).cross(),
+        tls = (tls ?: Tls().takeIf { system != null })?.cross(),
         credentials = (credentials as? Credentials)?.cross(),
         provider = (credentials as? CredentialsProvider)?.let(::CredentialsAsked),
         profile = profile.cross(),
