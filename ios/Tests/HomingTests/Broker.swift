@@ -159,43 +159,31 @@ private func connects(_ port: UInt16) -> Bool {
     }
 }
 
-/// Below the range of outgoing connections, so that a broker that is stopped for a moment finds its port free.
-func freePort() throws -> UInt16 {
+/// A socket that is bound to a free port. Below the range of outgoing connections, so that a broker that is stopped for a
+/// moment finds its port free.
+private func bound() throws -> (socket: Int32, port: UInt16) {
     for _ in 0..<1_000 {
-        let port = UInt16.random(in: 20_000..<32_000)
-        let socket = tcp()
-        defer { close(socket) }
+        let (socket, port) = (tcp(), UInt16.random(in: 20_000..<32_000))
         var address = address(port)
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        if bound { return port }
+        if bound { return (socket, port) }
+        close(socket)
     }
     throw Setup(description: "no port of 1,000 is free")
 }
 
-/// A certificate for 127.0.0.1 that signs itself, made by openssl.
-final class Certificates: Sendable {
-    private let folder: Folder
-    var certificate: URL { folder.file("certificate.pem") }
-    var key: URL { folder.file("key.pem") }
+func freePort() throws -> UInt16 {
+    let (socket, port) = try bound()
+    close(socket)
+    return port
+}
 
-    init() throws {
-        folder = try Folder()
-        let process = Process()
-        process.executableURL = try program("openssl")
-        process.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-            "-subj", "/CN=Homing test", "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
-            "basicConstraints=critical,CA:TRUE", "-keyout", key.path, "-out", certificate.path,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw Setup(description: "openssl ended with \(process.terminationStatus)")
-        }
-    }
+func listening() throws -> (socket: Int32, port: UInt16) {
+    let (socket, port) = try bound()
+    listen(socket, 16)
+    return (socket, port)
 }
