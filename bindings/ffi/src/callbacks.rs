@@ -2,6 +2,7 @@
 //! as an error and not as a crash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -218,16 +219,37 @@ pub trait TrustCheck: Send + Sync {
 const TRUST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The app's trust, as the core knows it.
-pub(crate) struct Trusting(pub(crate) Arc<dyn TrustCheck>);
+pub(crate) struct Trusting {
+    check: Arc<dyn TrustCheck>,
+    /// A question that the app has not answered yet: one that never does costs one thread, not one an attempt.
+    asking: Arc<AtomicBool>,
+}
+
+impl Trusting {
+    pub(crate) fn new(check: Arc<dyn TrustCheck>) -> Self {
+        Self { check, asking: Arc::default() }
+    }
+}
 
 impl ServerTrust for Trusting {
     /// On a thread of its own: one that never comes back costs the driver ten seconds, not its life.
     fn check(&self, chain: &[&[u8]], host: &str) -> std::result::Result<(), String> {
         let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
-        let (asked, host, (answer, answered)) = (Arc::clone(&self.0), host.to_owned(), mpsc::sync_channel(1));
-        let ask = move || drop(answer.send(asked.check(chain, host)));
-        let spawned = std::thread::Builder::new().name("homing-trust".to_owned()).spawn(ask);
-        spawned.map_err(|_| "no thread could be started to ask the app".to_owned())?;
+        if self.asking.swap(true, Ordering::AcqRel) {
+            return Err("the app's trust callback has not come back from an earlier question".to_owned());
+        }
+        let (check, asking) = (Arc::clone(&self.check), Arc::clone(&self.asking));
+        let (host, (answer, answered)) = (host.to_owned(), mpsc::sync_channel(1));
+        let ask = move || {
+            let trusted = check.check(chain, host);
+            asking.store(false, Ordering::Release);
+            // Nobody listens any more if it took too long.
+            let _ = answer.send(trusted);
+        };
+        if std::thread::Builder::new().name("homing-trust".to_owned()).spawn(ask).is_err() {
+            self.asking.store(false, Ordering::Release);
+            return Err("no thread could be started to ask the app".to_owned());
+        }
         match answered.recv_timeout(TRUST_LIMIT) {
             Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(why))) => Err(why),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use homing::{Farewell, Homing, Network, SyncReport};
-use tokio::sync::Mutex;
 
 use crate::cancel::{Canceller, until};
 use crate::consumer::{Consumer, ConsumerSettings};
@@ -51,7 +50,6 @@ impl From<SyncReport> for SyncSummary {
 #[derive(uniffi::Object)]
 pub struct Client {
     homing: Homing,
-    state: Mutex<homing::StateWatch>,
 }
 
 #[uniffi::export]
@@ -60,8 +58,7 @@ impl Client {
     #[uniffi::constructor]
     pub async fn open(settings: Settings) -> Result<Arc<Self>> {
         let homing = Homing::open(settings.translate()?).await?;
-        let state = Mutex::new(homing.state());
-        Ok(Arc::new(Self { homing, state }))
+        Ok(Arc::new(Self { homing }))
     }
 
     /// The store's id.
@@ -188,11 +185,6 @@ impl Client {
     /// The state now.
     pub fn state(&self) -> Result<LinkState> {
         Ok(self.homing.state().get().into())
-    }
-
-    /// The next state that this was not asked about; None: the client is gone.
-    pub async fn state_changed(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
-        until(cancel, async { Ok(self.state.lock().await.changed().await.map(LinkState::from)) }).await
     }
 
     /// The state now, and each change of it, apart from what others were told.

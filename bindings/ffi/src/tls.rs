@@ -67,7 +67,7 @@ impl TlsSettings {
         options.trust = match self.trust {
             TlsTrust::Platform => Trust::Platform,
             TlsTrust::Roots { pem } => Trust::Roots(CaCertificates::from_pem(&pem)?),
-            TlsTrust::Custom { check } => Trust::Custom(Arc::new(Trusting(check))),
+            TlsTrust::Custom { check } => Trust::Custom(Arc::new(Trusting::new(check))),
             TlsTrust::DangerousAcceptAnyServer => Trust::DangerousAcceptAnyServer,
         };
         if let Some(identity) = self.identity {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::state::LinkState;
 
 /// One listener's place: it sees the state as it is, then every change that it was there for; what it was too slow for is
-/// left out, the newest never.
+/// left out, the newest never. It does not keep the client.
 #[derive(Debug, uniffi::Object)]
 pub struct StateStream(Mutex<Watching>);
 

@@ -5,19 +5,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::native::{self, Form};
+use crate::native::{self, Form, Kind};
 use crate::run::{Outcome, copy, root, run, target};
 use crate::{Language, Profile};
 
 pub(crate) fn generate(language: Language, profile: Profile) -> Outcome {
-    let built = native::cargo(profile, None)?;
+    let built = native::cargo(profile, Kind::Shared, None)?;
     // Its own call, so that its features of uniffi do not reach the library.
     run("cargo", &["build", "--quiet", "--locked", "--package", "homing-bindgen"])?;
     // The one that is not stripped: the generator reads what stripping takes away.
     let library = built.join(native::host_library());
     match language {
         Language::Kotlin => kotlin(&library, profile),
-        Language::Swift => swift(&library, &built),
+        Language::Swift => swift(&library, profile),
     }
 }
 
@@ -35,7 +35,7 @@ fn kotlin(library: &Path, profile: Profile) -> Outcome {
     native::place(library, Form::Jar, &native::host_target()?, profile == Profile::Mobile)
 }
 
-fn swift(library: &Path, built: &Path) -> Outcome {
+fn swift(library: &Path, profile: Profile) -> Outcome {
     let package = root().join("ios");
     let (c, sources) = (package.join("Sources/HomingFFI"), package.join("Sources/HomingGenerated"));
     clear(&c)?;
@@ -55,6 +55,7 @@ fn swift(library: &Path, built: &Path) -> Outcome {
             "module.modulemap",
         ],
     )?;
+    let built = native::cargo(profile, Kind::Static, None)?;
     copy(&built.join("libhoming_ffi.a"), &package.join("lib/libhoming_ffi.a"))
 }
 

@@ -1,12 +1,14 @@
 //! The size of the stripped library against the budget, and what takes the room.
 
+#![allow(clippy::print_stdout, reason = "a report for people")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::Profile;
-use crate::native::{self, strip_here};
+use crate::native::{self, Kind, strip_here};
 use crate::run::{Outcome, copy, output, perform, root, target};
 
 /// Lines `NAME BYTES`, with comments.
@@ -24,7 +26,7 @@ const PARTS: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn report(encryption: bool) -> Outcome {
-    let built = native::cargo(Profile::Mobile, None)?.join(native::host_library());
+    let built = native::cargo(Profile::Mobile, Kind::Shared, None)?.join(native::host_library());
     let whole = stripped(&built, "whole")?;
     println!("{:>10}  everything, stripped (TLS, WebSocket, proxies, profiles, uniffi)", whole);
     parts(&built)?;
