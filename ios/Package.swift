@@ -21,6 +21,7 @@ let linked: [LinkerSetting] =
     framework == nil
     ? [.unsafeFlags(["-L\(Context.packageDirectory)/lib"]), .linkedLibrary("homing_ffi")]
     : []
+let strict: [SwiftSetting] = framework == nil ? [.unsafeFlags(["-warnings-as-errors"])] : []
 let apple: [LinkerSetting] = [
     .linkedFramework("Security", .when(platforms: [.iOS, .macOS, .tvOS, .watchOS])),
     .linkedFramework("SystemConfiguration", .when(platforms: [.iOS, .macOS, .tvOS])),
@@ -39,12 +40,13 @@ let package = Package(
         .target(
             name: "HomingGenerated", dependencies: ["HomingFFI"], swiftSettings: [.swiftLanguageMode(.v5)],
             linkerSettings: linked + apple),
-        .target(name: "Homing", dependencies: ["HomingGenerated"]),
-        .target(name: "HomingApple", dependencies: ["Homing"]),
+        .target(name: "Homing", dependencies: ["HomingGenerated"], swiftSettings: strict),
+        .target(name: "HomingApple", dependencies: ["Homing"], swiftSettings: strict),
         // A process of its own for the tests: it is killed.
-        .executableTarget(name: "HomingChild", dependencies: ["Homing"], path: "Tests/HomingChild"),
-        .executableTarget(name: "HomingBenchmark", dependencies: ["Homing"], path: "Benchmarks"),
-        .testTarget(name: "HomingTests", dependencies: ["Homing", "HomingChild", "HomingGenerated"]),
+        .executableTarget(name: "HomingChild", dependencies: ["Homing"], path: "Tests/HomingChild", swiftSettings: strict),
+        .executableTarget(name: "HomingBenchmark", dependencies: ["Homing"], path: "Benchmarks", swiftSettings: strict),
+        .testTarget(
+            name: "HomingTests", dependencies: ["Homing", "HomingChild", "HomingGenerated"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -77,7 +77,10 @@ final class Broker: @unchecked Sendable {
         throw Setup(description: "mosquitto found none of 20 ports free: \(Self.log(folder))")
     }
 
-    deinit {
+    deinit { end() }
+
+    /// At the end of a test, so that it is not let go of before.
+    func end() {
         kill(process.processIdentifier, SIGKILL)
     }
 

@@ -37,6 +37,7 @@ private struct Provider: CredentialsProvider {
     @Test func credentialsThatThrowAreAskedAgain() async throws {
         struct OurOwn: Error { let secret = "hunter2" }
         let broker = try Broker()
+        defer { broker.end() }
         let asked = Guarded(0)
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
         options.credentials = .provider(
@@ -61,6 +62,7 @@ private struct Provider: CredentialsProvider {
 
     @Test func signedOutWaitsForTheApp() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let signedIn = Guarded(false)
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
         options.credentials = .provider(
@@ -78,6 +80,7 @@ private struct Provider: CredentialsProvider {
 
     @Test func trustThatRefusesKeepsTheClientOffline() async throws {
         let broker = try Broker(tls: try Certificates())
+        defer { broker.end() }
         let seen = Guarded<[(Int, String)]>([])
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
         options.tls.trust = .custom { chain, host in
@@ -96,6 +99,7 @@ private struct Provider: CredentialsProvider {
     @Test func trustThatThrowsAnythingElseRefusesToo() async throws {
         struct OurOwn: Error {}
         let broker = try Broker(tls: try Certificates())
+        defer { broker.end() }
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
         options.tls.trust = .custom { _, _ in throw OurOwn() }
         let client = try await HomingClient(options)
@@ -106,6 +110,7 @@ private struct Provider: CredentialsProvider {
     @Test func trustThatAcceptsAndRootsConnect() async throws {
         let certificates = try Certificates()
         let broker = try Broker(tls: certificates)
+        defer { broker.end() }
         let roots = TLS.Trust.roots(pem: try Data(contentsOf: certificates.authority))
         for (name, trust) in [("custom", .custom { _, _ in }), ("roots", roots)] {
             var options = HomingClient.Options(test: folder.file(name), broker: broker.url)
@@ -121,6 +126,7 @@ private struct Provider: CredentialsProvider {
 
     @Test func callbacksThatBlockHoldNothingElseUp() async throws {
         let broker = try Broker(tls: try Certificates())
+        defer { broker.end() }
         let (asked, free) = (Guarded(false), DispatchSemaphore(value: 0))
         defer { free.signal() }
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
@@ -146,6 +152,7 @@ private struct Provider: CredentialsProvider {
 
     @Test func theLogIsToldOnceAndHoldsNoPayload() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let lines = Guarded<[String]>([])
         try Log.send(.debug) { _, target, text in lines.with { $0.append("\(target): \(text)") } }
         #expect(failureOfSecondLog()?.code == .invalid)

@@ -56,5 +56,6 @@ final class Silence: Sendable {
         url = URL(string: "mqtt://127.0.0.1:\(port)")!
     }
 
-    deinit { close(socket) }
+    /// At the end of a test, so that it is not let go of before.
+    func end() { close(socket) }
 }

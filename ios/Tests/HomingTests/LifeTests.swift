@@ -122,6 +122,7 @@ import Testing
 
     @Test func pausingFreesTheStoreAndResumingTakesIt() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let store = folder.file("store")
         let client = try await HomingClient(.init(test: store, broker: broker.url))
         try await client.online()
@@ -137,6 +138,7 @@ import Testing
 
     @Test func theNetworkComesAndGoes() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let client = try await HomingClient(.init(test: folder.file("store"), broker: broker.url))
         try await client.online()
         try await client.disconnect()
@@ -153,6 +155,7 @@ import Testing
 
     @Test func aBrokerThatComesBackFindsTheMessages() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let client = try await HomingClient(.init(test: folder.file("store"), broker: broker.url))
         try await client.subscribe("t", qos: .exactlyOnce)
         try await client.online()

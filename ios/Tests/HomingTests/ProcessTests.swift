@@ -18,7 +18,7 @@ final class Child: @unchecked Sendable {
 
     init(_ what: String, store: URL, broker: Broker, folder: Folder) throws {
         output = folder.file("said-\(UUID().uuidString)")
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        try Data().write(to: output)
         process.executableURL = Self.products.appendingPathComponent("HomingChild")
         process.arguments = [what, store.path, broker.url.absoluteString]
         process.standardOutput = try FileHandle(forWritingTo: output)

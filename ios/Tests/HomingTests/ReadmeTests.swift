@@ -8,6 +8,7 @@ import Testing
 @Suite struct ReadmeTests {
     @Test func theFirstExampleRuns() async throws {
         let (broker, folder) = (try Broker(), try Folder())
+        defer { broker.end() }
         let shown = Guarded<[String]>([])
         let task = Task {
             try await watchHome(store: folder.file("store"), broker: broker.url) { topic, text in

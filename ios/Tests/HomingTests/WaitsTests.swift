@@ -45,6 +45,7 @@ import Testing
     @Test func aCatchUpEndsWithItsTask() async throws {
         // A listener that never answers: the attempt hangs.
         let silent = try Silence()
+        defer { silent.end() }
         var options = HomingClient.Options(test: folder.file("store"), broker: silent.url)
         options.connects = false
         let client = try await HomingClient(options)
@@ -75,6 +76,7 @@ import Testing
 
     @Test func aWaitThatIsCancelledBeforeItBeginsTakesNothing() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         let client = try await HomingClient(.init(test: folder.file("store"), broker: broker.url))
         try await client.subscribe("t")
         try await client.publish("t", "x")
@@ -90,6 +92,7 @@ import Testing
 
     @Test func eachListenerSeesTheStates() async throws {
         let broker = try Broker()
+        defer { broker.end() }
         var options = HomingClient.Options(test: folder.file("store"), broker: broker.url)
         options.connects = false
         let client = try await HomingClient(options)
