@@ -122,6 +122,8 @@ extension HomingClient {
     public func close(within deadline: Duration = .seconds(5)) async throws(HomingError) {
         do throws(HomingError) {
             try await call { try await raw.shutDown(deadlineMs: deadline.milliseconds) }
-        } catch where error.code == .closed {}
+        } catch {
+            if error.code != .closed { throw error }
+        }
     }
 }

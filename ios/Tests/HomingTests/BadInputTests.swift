@@ -70,9 +70,11 @@ import Testing
             await failure { _ = try await HomingClient(.init(test: store)) }
         }
         #expect(await opening(URL(string: "https://example.org/store")!)?.code == .invalid)
-        #expect(await opening(folder.url)?.code == .storeUnavailable)
+        #expect(await opening(folder.url)?.code == .notAStore)
         #expect(await opening(URL(fileURLWithPath: "/proc/none/store"))?.code == .storeUnavailable)
-        _ = await opening(URL(fileURLWithPath: folder.url.path + "/a\0b"))
+        // Foundation ends such a path at the NUL on some systems; where it does not, it is refused.
+        let cut = URL(fileURLWithPath: folder.url.path + "/a\0b")
+        if cut.path.contains("\0") { #expect(await opening(cut)?.code == .storeUnavailable) }
         let other = folder.file("other")
         try Data(repeating: 0x41, count: 8_192).write(to: other)
         #expect(await opening(other)?.code == .notAStore)

@@ -65,4 +65,29 @@ import Testing
         #expect(try await bounded { try await client.consumer().messages.first { _ in true } }?.text == "by mail")
         try await client.close()
     }
+
+    @Test func widgetsReadTheGlance() async throws {
+        let broker = try Broker()
+        defer { broker.end() }
+        let store = folder.file("store")
+        #expect(throws: HomingError.self) { try GlanceFile(store: store) }
+        var options = HomingClient.Options(test: store, broker: broker.url)
+        options.glance = .init(filters: ["g/#"], alerts: ["alarm/#"])
+        let client = try await HomingClient(options)
+        try await client.subscribe("#")
+        try await client.publish("g/1", "21.5")
+        try await client.publish("alarm/door", "open")
+        try await until("the glance") {
+            guard let glance = try? GlanceFile(store: store) else { return false }
+            return glance.last.first?.text == "21.5" && glance.alerts.first?.text == "open"
+        }
+        let glance = try GlanceFile(store: store)
+        #expect(glance.last.map(\.topic) == ["g/1"] && glance.alerts.map(\.topic) == ["alarm/door"])
+        #expect(glance.connection == .connected && glance.omitted == 0)
+        #expect(abs(glance.date.timeIntervalSinceNow) < 60)
+        try await client.close()
+        #expect(try GlanceFile(store: store).connection == .disconnected)
+        try Data("{".utf8).write(to: URL(fileURLWithPath: store.path + "-glance"))
+        #expect(throws: HomingError.self) { try GlanceFile(store: store) }
+    }
 }
