@@ -7,12 +7,14 @@
 
 pub mod broker_log;
 pub mod certificates;
+pub mod front;
 pub mod mosquitto;
 pub mod observer;
 pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod script_broker;
+pub mod service;
 pub mod settings;
 pub mod tail;
 pub mod way;

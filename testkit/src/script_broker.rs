@@ -113,6 +113,16 @@ impl Peer {
         }
     }
 
+    /// Where the connection comes from.
+    pub fn from(&self) -> SocketAddr {
+        self.stream.peer_addr().expect("a connection")
+    }
+
+    /// From now on in this version: for whoever reads the CONNECT by itself.
+    pub fn speaks(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// The next packet.
     pub fn packet(&mut self) -> Packet {
         self.try_packet(PATIENCE).unwrap_or_else(|why| panic!("no packet: {why:?}"))

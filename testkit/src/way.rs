@@ -28,6 +28,16 @@ pub fn mosquitto_with_secure_websocket(server: &Held) -> (Mosquitto, String) {
     (broker, format!("wss://127.0.0.1:{port}/mqtt"))
 }
 
+/// The same, for clients with a certificate of this authority (PEM) only.
+pub fn mosquitto_with_mutual_websocket(server: &Held, clients: &Path) -> (Mosquitto, String) {
+    let (chain, key) = (server.chain.display(), server.key.display());
+    let (broker, port) = websocket(&format!(
+        "certfile {chain}\nkeyfile {key}\ncafile {}\nrequire_certificate true\nuse_identity_as_username true\n",
+        clients.display()
+    ));
+    (broker, format!("wss://127.0.0.1:{port}/mqtt"))
+}
+
 fn websocket(tls: &str) -> (Mosquitto, u16) {
     let port = ports::free();
     let extra = format!("listener {port} 127.0.0.1\nprotocol websockets\n{tls}");

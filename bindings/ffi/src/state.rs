@@ -24,8 +24,10 @@ pub enum TroubleKind {
     Unreachable,
     /// TLS failed.
     Tls,
-    /// The broker, a proxy or a WebSocket server refused the credentials.
+    /// The WebSocket server refused the credentials.
     Refused,
+    /// The proxy refused its own credentials, or wants some.
+    ProxyRefused,
     /// The link broke.
     Cut,
     /// The broker closed the link.
@@ -76,6 +78,7 @@ impl From<Why> for Trouble {
             Why::Unreachable(_) => (TroubleKind::Unreachable, None),
             Why::Tls(_) => (TroubleKind::Tls, None),
             Why::Refused(_) => (TroubleKind::Refused, None),
+            Why::ProxyRefused(_) => (TroubleKind::ProxyRefused, None),
             Why::Cut(_) => (TroubleKind::Cut, None),
             Why::Closed => (TroubleKind::ClosedByBroker, None),
             Why::KeepAlive => (TroubleKind::KeepAlive, None),

@@ -20,7 +20,9 @@ impl ProfileCredentials {
         if let Profile::Aws(aws) = &self.0
             && let AwsAuth::SigV4 { region, keys } = aws.auth()
         {
-            let host = if ask.port == 443 { ask.host } else { format!("{}:{}", ask.host, ask.port) };
+            // As it stands in the request that is signed.
+            let host = if ask.host.contains(':') { format!("[{}]", ask.host) } else { ask.host };
+            let host = if ask.port == 443 { host } else { format!("{host}:{}", ask.port) };
             return Ok(Credentials::in_url(sigv4::target(&host, region, &keys.keys().await?, now_s)));
         }
         let mut random = [0; 5];

@@ -144,6 +144,15 @@ pub(crate) fn way(options: &Options, addresses: &[&BrokerUrl]) -> Result<(), Ope
     if has_socket && options.transport.is_none() && cfg!(not(unix)) {
         return wrong("broker", "Unix sockets exist on Unix only; name the broker by mqtt://".to_owned());
     }
+    #[cfg(unix)]
+    if options.transport.is_none() {
+        for address in addresses.iter().filter(|address| address.scheme() == Scheme::Unix) {
+            // The system's limit is about a hundred bytes.
+            if let Err(error) = std::os::unix::net::SocketAddr::from_pathname(address.path()) {
+                return wrong("broker", format!("{address}: {error}"));
+            }
+        }
+    }
     match &options.proxy {
         Proxy::Url(_) if options.transport.is_some() => {
             wrong("proxy", "the app's transport finds its own way; leave one of both out".to_owned())

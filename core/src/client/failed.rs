@@ -11,6 +11,7 @@ use super::waiters::Waiters;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::Metrics;
 use crate::model::options::Options;
+use crate::session::Outlived;
 use crate::session::effect::Now;
 use crate::store::{SetAside, Store, StoreError, StoreOptions, settle_damage};
 
@@ -20,7 +21,7 @@ impl Engine {
         Failed {
             turn: self.store.hot().turn,
             metrics: self.metrics(),
-            wanted: self.session.is_wanted(),
+            outlived: self.session.outlived(),
             damage: self.damage,
             panics: self.panics,
             store: Some(self.store),
@@ -36,12 +37,16 @@ impl Engine {
     pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
         self.connection = "disconnected";
         let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
+        let outlived = self.session.outlived().after_pause(wanted);
         let (turn, metrics, options) = (self.store.hot().turn, self.metrics(), self.options);
         let done = committed.and_then(|_| self.store.close());
         let (waiters, syncs, intake) = (Waiters::default(), Vec::new(), self.intake);
         let failures = u64::from(done.is_err());
         let (damage, panics) = (self.damage, self.panics);
-        (Failed { turn, metrics, wanted, store: None, waiters, syncs, failures, intake, damage, panics, options }, done)
+        (
+            Failed { turn, metrics, outlived, store: None, waiters, syncs, failures, intake, damage, panics, options },
+            done,
+        )
     }
 }
 
@@ -49,8 +54,8 @@ impl Engine {
 pub(crate) struct Failed {
     turn: u64,
     metrics: Metrics,
-    /// The app's wish to be connected outlives the trouble.
-    wanted: bool,
+    /// What outlives the trouble, the app's wish to be connected among it.
+    outlived: Outlived,
     /// How often the file was found corrupt.
     damage: u32,
     panics: Panics,
@@ -110,7 +115,7 @@ impl Failed {
         engine.waiters.ask_again(|n| store.fate(n).ok().flatten(), hot.last_ids(), hot.outbox_messages());
         engine.syncs = std::mem::take(&mut self.syncs);
         engine.session.watch_drain(!engine.syncs.is_empty());
-        engine.session.go_on(self.metrics, self.wanted);
+        engine.session.go_on(self.metrics, self.outlived.clone());
         let Metrics { turns, commits, commit_failures, largest_turn, slowest_turn_us, .. } = self.metrics;
         (engine.turns, engine.commits, engine.largest, engine.slowest_us) =
             (turns, commits, largest_turn, slowest_turn_us);

@@ -4,11 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, watch};
 
+use super::watches::Events;
 use crate::model::event::{Event, Fate, Metrics, State};
 use crate::model::message::{MessageId, StoreId};
 
 /// So many events may wait for a slow listener; beyond it the oldest go and it is told how many.
 const EVENTS: usize = 512;
+
+/// So many warnings are kept for the first listener: a client is opened before anybody can listen to it.
+const UNHEARD: usize = 16;
 
 /// The driver's side.
 pub(crate) struct Fanout {
@@ -16,6 +20,7 @@ pub(crate) struct Fanout {
     /// The largest packet that the decoder takes.
     pub(crate) max_packet: u32,
     events: broadcast::Sender<Event>,
+    unheard: Arc<Mutex<Vec<Event>>>,
     state: watch::Sender<State>,
     last_seq: watch::Sender<u64>,
     paused: watch::Sender<bool>,
@@ -25,7 +30,8 @@ pub(crate) struct Fanout {
 /// The handle's side.
 #[derive(Clone)]
 pub(crate) struct Listeners {
-    pub(crate) events: broadcast::WeakSender<Event>,
+    events: broadcast::WeakSender<Event>,
+    unheard: Arc<Mutex<Vec<Event>>>,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) last_seq: watch::Receiver<u64>,
     pub(crate) paused: watch::Receiver<bool>,
@@ -39,14 +45,16 @@ impl Fanout {
         let (last_seq, last_seq_rx) = watch::channel(last_seq);
         let (paused, paused_rx) = watch::channel(false);
         let metrics = Arc::new(Mutex::new(Metrics::default()));
+        let unheard = Arc::default();
         let listeners = Listeners {
             events: events.downgrade(),
+            unheard: Arc::clone(&unheard),
             state: state_rx,
             last_seq: last_seq_rx,
             paused: paused_rx,
             metrics: Arc::clone(&metrics),
         };
-        (Self { store, max_packet, events, state, last_seq, paused, metrics }, listeners)
+        (Self { store, max_packet, events, unheard, state, last_seq, paused, metrics }, listeners)
     }
 
     /// Whose messages these are.
@@ -81,7 +89,12 @@ impl Fanout {
                 tracing::info!(?state, "connection");
                 self.state.send_replace(state.clone());
             }
-            drop(self.events.send(event));
+            if let Err(broadcast::error::SendError(event @ Event::Warning { .. })) = self.events.send(event) {
+                let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+                if unheard.len() < UNHEARD {
+                    unheard.push(event);
+                }
+            }
         }
     }
 
@@ -92,6 +105,14 @@ impl Fanout {
 }
 
 impl Listeners {
+    /// Everything from now on, behind the warnings that nobody has heard.
+    pub(crate) fn events(&self) -> Events {
+        // First, so that nothing falls in between.
+        let events = self.events.upgrade().map(|events| events.subscribe());
+        let unheard = std::mem::take(&mut *self.unheard.lock().unwrap_or_else(PoisonError::into_inner));
+        Events::new(unheard, events)
+    }
+
     /// The newest counters.
     pub(crate) fn metrics(&self) -> Metrics {
         *self.metrics.lock().unwrap_or_else(PoisonError::into_inner)

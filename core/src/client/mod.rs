@@ -342,9 +342,10 @@ impl Homing {
         StateWatch::new(self.listeners.state.clone())
     }
 
-    /// Everything that happens from now on. Bounded: a slow reader gets [`Event::Missed`](crate::Event::Missed).
+    /// Everything that happens from now on, behind warnings that came before anybody listened. Bounded: a slow reader gets
+    /// [`Event::Missed`](crate::Event::Missed).
     pub fn events(&self) -> Events {
-        Events::new(self.listeners.events.upgrade().map(|events| events.subscribe()))
+        self.listeners.events()
     }
 
     /// Counters since the client was opened.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::ProfileCredentials;
-use crate::model::broker_url::BrokerUrl;
+use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::credentials::CredentialsSource;
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::message::{IfUnsupported, Publish, QoS, Subscription};
@@ -23,6 +23,12 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
             return wrong("client_id", format!("{name} derives it from the profile; leave it out"));
         }
         options.client_id = Some(id.clone());
+    }
+    if let Some(bytes) = options.client_id.as_ref().map(|id| id.as_str().len())
+        && bytes > limits.max_client_id
+    {
+        let longest = limits.max_client_id;
+        return wrong("client_id", format!("{name} takes at most {longest} bytes; this one has {bytes}"));
     }
     if let Some(version) = profile.version() {
         if options.version != Version::Auto && options.version != version {
@@ -63,11 +69,22 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
         && options.broker.is_none()
         && options.tls.identity.is_none()
     {
-        return wrong("tls", format!("{name} wants a client certificate with this profile; set tls.identity"));
+        return wrong("tls", format!("{name} wants a client certificate with this profile; give it and its key"));
     }
+    if matches!(profile, Profile::AzureEventGrid(_))
+        && options.broker.is_none()
+        && options.credentials.is_none()
+        && options.tls.identity.is_none()
+    {
+        return wrong(
+            "credentials",
+            format!("{name} wants a token (an authentication method), or a client certificate"),
+        );
+    }
+    // Over WebSocket it would be another protocol than HTTP.
     if let Some(alpn) = profile.alpn()
         && options.tls.alpn.is_empty()
-        && options.broker.as_ref().is_none_or(|broker| broker.scheme().is_tls())
+        && options.broker.as_ref().is_none_or(|broker| broker.scheme() == Scheme::Mqtts)
     {
         options.tls.alpn = vec![alpn.as_bytes().to_vec()];
     }
@@ -82,7 +99,7 @@ pub(super) fn apply(mut options: Options) -> Result<Options, OpenError> {
 pub(super) fn publish(message: &Publish, profile: &Profile) -> Result<(), PublishError> {
     let limits = profile.limits();
     let refused = |problem: String| Err(PublishError::Unsupported { service: profile.name(), problem });
-    if let Some(problem) = too_long(message.topic.as_str(), limits.max_topic) {
+    if let Some(problem) = limits.topic_problem(message.topic.as_str()) {
         return refused(problem);
     }
     if message.if_unsupported != IfUnsupported::Refuse {
@@ -101,18 +118,13 @@ pub(super) fn publish(message: &Publish, profile: &Profile) -> Result<(), Publis
 pub(super) fn subscription(wish: &Subscription, profile: &Profile) -> Result<(), Error> {
     let limits = profile.limits();
     let refused = |problem: String| Err(Error::Unsupported { service: profile.name(), problem });
-    if let Some(problem) = too_long(wish.filter.as_str(), limits.max_topic) {
+    if let Some(problem) = limits.topic_problem(wish.filter.as_str()) {
         return refused(problem);
     }
     match wish.qos > limits.max_qos {
         true => refused(no_such_qos(wish.qos, limits.max_qos, "subscribe")),
         false => Ok(()),
     }
-}
-
-fn too_long(topic: &str, longest: usize) -> Option<String> {
-    let bytes = topic.len();
-    (bytes > longest).then(|| format!("takes topics of at most {longest} bytes; this one has {bytes}"))
 }
 
 fn no_such_qos(asked: QoS, highest: QoS, verb: &str) -> String {

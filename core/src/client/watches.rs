@@ -27,16 +27,22 @@ impl StateWatch {
 
 /// A stream of events.
 #[derive(Debug)]
-pub struct Events(Option<broadcast::Receiver<Event>>);
+pub struct Events {
+    unheard: std::vec::IntoIter<Event>,
+    events: Option<broadcast::Receiver<Event>>,
+}
 
 impl Events {
-    pub(super) fn new(events: Option<broadcast::Receiver<Event>>) -> Self {
-        Self(events)
+    pub(super) fn new(unheard: Vec<Event>, events: Option<broadcast::Receiver<Event>>) -> Self {
+        Self { unheard: unheard.into_iter(), events }
     }
 
     /// The next event; None: the client is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        match self.0.as_mut()?.recv().await {
+        if let Some(event) = self.unheard.next() {
+            return Some(event);
+        }
+        match self.events.as_mut()?.recv().await {
             Ok(event) => Some(event),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
             Err(broadcast::error::RecvError::Closed) => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tls::{Connector, HANDSHAKE_LIMIT};
 use super::websocket::upgrade;
-use super::{Link, LinkError, Stream, proxy, system_proxy, tcp};
+use super::{Link, LinkError, Stream, app, proxy, system_proxy, tcp};
 use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::options::Options;
 use crate::model::proxy::{Proxy, ProxyUrl};
@@ -47,7 +47,8 @@ async fn carrier(
 ) -> Result<Box<dyn Stream>, LinkError> {
     if let Some(transport) = &options.transport {
         *layer = "the app's transport";
-        return transport.connect(broker).await.map_err(|error| LinkError::Other(format!("app's transport: {error}")));
+        let stream = app::connect(&**transport, broker).await;
+        return stream.map_err(|error| LinkError::Other(format!("app's transport: {error}")));
     }
     if broker.scheme() == Scheme::Unix {
         *layer = "the socket";

@@ -93,6 +93,12 @@ impl<S: Stream> Frames<S> {
         self.input.capacity() + self.output.capacity()
     }
 
+    /// What is below.
+    #[cfg(test)]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         while !self.ended && buf.remaining() > 0 {

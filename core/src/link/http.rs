@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::model::tls::TlsFailure;
 
-/// The longest head that is taken, in bytes.
+/// The longest head that is taken, interim ones before it included, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 100;
 
@@ -62,23 +62,28 @@ impl Head {
     }
 }
 
-/// Reads to the end of the head. What follows it may have been read with it: it comes back too.
+/// Reads to the end of the answer's head, over interim ones that came before it (RFC 9110, 15.2; 101 is final: nothing in HTTP
+/// follows it). What follows it may have been read with it: it comes back too.
 ///
 /// # Errors
 /// [`AnswerError`].
 pub async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Head, BytesMut), AnswerError> {
     let mut input = BytesMut::new();
+    let mut skipped = 0;
     loop {
-        if input.len() >= MAX_HEAD {
+        while let Some((length, head)) = parse(&input)? {
+            input.advance(length);
+            skipped += length;
+            if !matches!(head.status, 100 | 102..=199) {
+                return Ok((head, input));
+            }
+        }
+        if skipped + input.len() >= MAX_HEAD {
             return Err(AnswerError::TooLong);
         }
         input.reserve(1024);
         if stream.read_buf(&mut input).await? == 0 {
             return Err(AnswerError::Closed);
-        }
-        if let Some((length, head)) = parse(&input)? {
-            input.advance(length);
-            return Ok((head, input));
         }
     }
 }

@@ -1,18 +1,26 @@
 //! Bytes to and from the broker: reads and writes at the same time, so that neither side can block the other.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "pub for tests and benches, see the feature"))]
 
+mod app;
 pub mod dial;
 mod environment;
 pub mod frames;
 pub mod http;
 pub mod proxy;
+pub mod stranger;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_frames;
 #[cfg(test)]
+mod tests_frames_random;
+#[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
 mod tests_proxy;
+#[cfg(test)]
+mod tests_seeded;
 #[cfg(test)]
 mod tests_websocket;
 pub mod tls;
@@ -72,13 +80,14 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// Whether trying again with the same credentials is useless, and may lock an account.
+    /// Whether trying again with the same credentials for the broker is useless, and may lock an account.
     pub const fn refuses_credentials(&self) -> bool {
-        matches!(
-            self,
-            Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. })
-                | Self::Proxy { error: ProxyError::Credentials { .. }, .. }
-        )
+        matches!(self, Self::WebSocket(WebSocketError::Refused { status: 401 | 403, .. }))
+    }
+
+    /// The same of those for the proxy.
+    pub const fn refuses_proxy_credentials(&self) -> bool {
+        matches!(self, Self::Proxy { error: ProxyError::Credentials { .. }, .. })
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn connect(proxy: &ProxyUrl, host: &str, port: u16, limit: Duration) -
         ProxyScheme::Http => tunnel(proxy, host, port, limit).await,
         ProxyScheme::Socks5h => match (host, port).into_target_addr() {
             Ok(target) => socks(proxy, target, limit).await,
-            Err(error) => Err(named(error, proxy)),
+            Err(_) => Err(ProxyError::Name("longer than 255 bytes".to_owned())),
         },
         ProxyScheme::Socks5 => resolved(proxy, host, port, limit).await,
     };
@@ -144,7 +144,6 @@ fn named(error: Socks, proxy: &ProxyUrl) -> ProxyError {
         Socks::TtlExpired => ProxyError::Reply("TTL expired"),
         Socks::CommandNotSupported => ProxyError::Reply("it does not know CONNECT"),
         Socks::AddressTypeNotSupported => ProxyError::Reply("it does not know this type of address"),
-        Socks::InvalidTargetAddress(_) => ProxyError::Name("longer than 255 bytes".to_owned()),
         _ => ProxyError::NotSocks,
     }
 }

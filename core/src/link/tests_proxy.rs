@@ -68,6 +68,12 @@ fn socks_refuses_in_words() {
         assert_eq!(played(known, &[(4, b"HT")]).await, ProxyError::NotSocks);
         assert_eq!(played(known, &[(4, b"\x05\x00"), (10, b"\x05\x63\x00\x01")]).await, ProxyError::NotSocks);
         assert_eq!(played(known, &[(4, b"\x05")]).await, ProxyError::Answer(AnswerError::Closed));
+        // A bound address that is a name, and none in UTF-8: of no interest, but no answer either.
+        const NAMED: &[u8] = b"\x05\x00\x00\x03\x02\xff\xfe\x00\x01";
+        assert_eq!(played("socks5://", &[(3, b"\x05\x00"), (10, NAMED)]).await, ProxyError::NotSocks);
+        assert_eq!(played("socks5://", &[(3, b"\x05\x00"), (10, b"\x05\x00\x00\x09")]).await, ProxyError::NotSocks);
+        assert_eq!(played("socks5://", &[(3, b"\x05\x01")]).await, ProxyError::NotSocks);
+        assert_eq!(played("socks5://", &[(3, b"\x04\x5a")]).await, ProxyError::NotSocks);
         let replies: [(&'static [Step], &str); 3] = [
             (&[(3, b"\x05\x00"), (10, b"\x05\x02\x00\x01")], "connection not allowed by its rules"),
             (&[(3, b"\x05\x00"), (10, b"\x05\x04\x00\x01")], "host unreachable"),

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+#[cfg(feature = "internals")]
+use rustls::HandshakeKind;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::sign::CertifiedKey;
@@ -62,12 +64,12 @@ impl Connector {
         };
         // One link at a time is made for a client: what the last one asked for says nothing of this one.
         identity.asked.store(false, Ordering::Relaxed);
-        let heard = Heard { stream: Box::new(stream), any: false };
+        let heard = Heard { stream: Box::new(stream), spoken: Spoken::Nothing };
         let handshake = TlsConnector::from(config).connect(name.0.clone(), heard).into_fallible();
         match timeout(limit, handshake).await {
             Ok(Ok(inner)) => Ok(TlsStream { inner, identity, host: name.to_string() }),
             Ok(Err((error, heard))) => {
-                Err(LinkError::Tls(words::handshake(&error, heard.any, &identity, &name.to_string())))
+                Err(LinkError::Tls(words::handshake(&error, heard.spoken, &identity, &name.to_string())))
             }
             Err(_) => Err(LinkError::Tls(TlsFailure::TimedOut { limit })),
         }
@@ -128,17 +130,28 @@ impl ResolvesClientCert for Identity {
     }
 }
 
-/// A stream that remembers whether anything was ever read: nothing at all means another protocol.
+/// What a server has said so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Nothing,
+    Tls,
+    Other,
+}
+
+/// A stream that remembers how the server began: with nothing at all, or with another protocol.
 struct Heard {
     stream: Box<dyn Stream>,
-    any: bool,
+    spoken: Spoken,
 }
 
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.any |= buffer.filled().len() > before;
+        if let (Spoken::Nothing, Some(first)) = (self.spoken, buffer.filled().get(before)) {
+            // The kinds of records there are (RFC 8446, 5.1).
+            self.spoken = if matches!(first, 20..=23) { Spoken::Tls } else { Spoken::Other };
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -164,7 +177,7 @@ pub struct TlsStream {
     host: String,
 }
 
-/// What only tests and benches ask.
+/// Asked by tests and benches only.
 #[cfg(feature = "internals")]
 impl TlsStream {
     /// Whether the handshake was a full one, or resumed an earlier session.

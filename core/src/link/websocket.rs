@@ -66,9 +66,15 @@ pub async fn upgrade<S: Stream>(
 ) -> Result<Frames<S>, WebSocketError> {
     let key = generate_key();
     let request = request(broker, headers, &key);
-    stream.write_all(request.as_bytes()).await.map_err(AnswerError::from)?;
-    stream.flush().await.map_err(AnswerError::from)?;
-    let (answer, rest) = head(&mut stream).await?;
+    let written = match stream.write_all(request.as_bytes()).await {
+        Ok(()) => stream.flush().await,
+        error => error,
+    };
+    // Also if it could not be written: what the server said before it closed tells more than a broken pipe.
+    let (answer, rest) = head(&mut stream).await.map_err(|error| match (error, written) {
+        (AnswerError::Closed | AnswerError::Stream(_), Err(broken)) => broken.into(),
+        (error, _) => error,
+    })?;
     check(&answer, &key)?;
     Ok(Frames::new(stream, rest))
 }

@@ -273,4 +273,47 @@ mod tests {
             assert_eq!(shown(text), Err(expected), "{text}");
         }
     }
+    #[test]
+    fn unusual_forms_are_taken_whole_or_refused() {
+        let many = format!("mqtt://{}@h", "u".repeat(70_000));
+        for text in [
+            "mqtt://home:65536",
+            "mqtt://home:99999999999999999999",
+            "mqtt://home:-1",
+            "mqtt://home:+1883",
+            "mqtt://home:18 83",
+            "mqtt://ho me",
+            "mqtt://home\r\nX: y",
+            "ws://home/a\r\nX: y",
+            "ws://home/a b",
+            "ws://home/?a\nb",
+            "ws://home/\u{e9}",
+            "mqtt://b\u{fc}cher.example",
+            "mqtt://[::1",
+            "mqtt://::1",
+            "mqtt://[fe80::1%eth0]",
+            "mqtt://home#x",
+            "mqtt://u:p@",
+            "mqtt://u%zz@home",
+            "mqtt://u%00@home",
+            "mqtt://u%ff@home",
+            "mqtt:home",
+            "mqtt:///",
+            "://home",
+            "unix:///%00",
+            "unix:///%ff",
+            "",
+        ] {
+            let error = BrokerUrl::parse(text).expect_err(text).to_string();
+            assert!(!error.contains("X: y") && !error.contains("%00"), "{error}");
+        }
+        let url = BrokerUrl::parse("MQTT://u%40x:p%3A%2F%ff@HOME:01883/").unwrap();
+        assert_eq!(url.to_string(), "mqtt://home:1883");
+        assert!(url.credentials() == Some(&Credentials::new("u@x", Some(b"p:/\xff".to_vec()))));
+        // What was encoded stays so: it cannot break the request.
+        assert_eq!(BrokerUrl::parse("ws://home/a%0d%0aX:%20y?q=%0a").unwrap().path(), "/a%0d%0aX:%20y?q=%0a");
+        assert_eq!(BrokerUrl::parse("ws://home/../a//b/").unwrap().path(), "/../a//b/");
+        // Its length is for the check at opening.
+        assert!(BrokerUrl::parse(&many).is_ok());
+    }
 }

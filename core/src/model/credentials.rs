@@ -169,7 +169,8 @@ pub enum WhyAsked {
     /// The last ones have expired, or will soon, or the app has called
     /// [`Homing::credentials_changed`](crate::Homing::credentials_changed).
     Expired,
-    /// The broker refused the last ones, with this reason. What is cached should not be given again.
+    /// The broker refused the last ones, with this reason (`NotAuthorized` also for its WebSocket server's 401 and 403). What is
+    /// cached should not be given again.
     Refused(ReasonCode),
 }
 
@@ -342,7 +343,7 @@ pub enum CredentialsEvent {
         /// By re-authentication on the standing link [4.12.1]; else by a new link to the same session.
         in_place: bool,
     },
-    /// The broker refused them (0x85, 0x86, 0x87, 0x8A, 0x8C; 3.1.1: 2, 4, 5).
+    /// The broker refused them (0x85, 0x86, 0x87, 0x8A, 0x8C; 3.1.1: 2, 4, 5; a WebSocket's 401 or 403 is `NotAuthorized`).
     Refused {
         /// Why.
         reason: ReasonCode,

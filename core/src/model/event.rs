@@ -69,8 +69,11 @@ pub enum Why {
     Unreachable(String),
     /// TLS could not be had, or the server ended it; the failure says what to do.
     Tls(TlsFailure),
-    /// Our credentials were refused before MQTT began, by a proxy or by the WebSocket server; which, and its words.
+    /// The WebSocket server refused our credentials before MQTT began; its words.
     Refused(String),
+    /// The proxy refused the user name and password for itself, or wants some; which, and its words. They have nothing to do
+    /// with the broker's.
+    ProxyRefused(String),
     /// The link was cut by the other side or the network.
     Cut(String),
     /// The broker closed the link in order, without a word.
@@ -106,7 +109,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Unreachable(text) => write!(f, "broker not reachable: {text}"),
             Self::Tls(failure) => write!(f, "TLS: {failure}"),
-            Self::Refused(text) => write!(f, "credentials refused: {text}"),
+            Self::Refused(text) | Self::ProxyRefused(text) => write!(f, "credentials refused: {text}"),
             Self::Cut(text) => write!(f, "link cut: {text}"),
             Self::Closed => f.write_str("link cut: closed by the broker"),
             Self::KeepAlive => f.write_str("keep alive: nothing heard from the broker"),

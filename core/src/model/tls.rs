@@ -13,6 +13,7 @@ pub use failure::TlsFailure;
 pub use pem::TlsInputError;
 
 mod failure;
+mod file;
 mod pem;
 #[cfg(test)]
 mod tests;
@@ -84,7 +85,7 @@ pub trait ServerTrust: Send + Sync {
     /// at every full handshake on the driver's thread: nothing else moves meanwhile.
     ///
     /// # Errors
-    /// Why it is not to be trusted, in words that may be shown and logged.
+    /// Why it is not to be trusted, in words that may be shown and logged. A panic counts as a refusal.
     fn check(&self, chain: &[&[u8]], host: &str) -> Result<(), String>;
 }
 

@@ -48,7 +48,7 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     /// Whatever went wrong; its text is shown as the reason why the broker is not reachable, so keep secrets out of it
-    /// (P12). The next attempt comes after the usual wait.
+    /// (P12). The next attempt comes after the usual wait. A panic, here or in the stream, counts as such an error.
     fn connect<'a>(&'a self, broker: &'a BrokerUrl) -> Connecting<'a>;
 }
 

@@ -16,6 +16,8 @@ struct Address {
     refused_until: Option<i64>,
     /// See [`Kept::left_behind`].
     left_behind: bool,
+    /// See [`Kept::unheard`].
+    unheard: bool,
     /// The session found there is to be ended first.
     foreign: bool,
 }
@@ -33,6 +35,10 @@ pub enum Redirect {
     /// Too many in a row.
     TooMany,
 }
+
+/// Addresses that have refused us, and until when.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(Vec<(BrokerUrl, i64)>);
 
 /// The broker's addresses. Times are `Now::mono_ms`.
 #[derive(Debug)]
@@ -52,8 +58,8 @@ pub struct Addresses {
     /// Where a CONNACK was accepted last, in this run or an earlier one.
     used: Option<usize>,
     known: bool,
-    /// Left behind, and not in the list.
-    unlisted: Vec<String>,
+    /// With a mark, and not in the list: left behind, unheard.
+    unlisted: Vec<(String, bool, bool)>,
 }
 
 impl Addresses {
@@ -75,16 +81,28 @@ impl Addresses {
             let text = url.to_string();
             let kept = kept.iter().find(|kept| kept.address == text);
             let left_behind = kept.is_some_and(|kept| kept.left_behind);
-            (Address { tried: false, refused_until: None, left_behind, foreign: false, url }, kept)
+            let unheard = kept.is_some_and(|kept| kept.unheard);
+            (Address { tried: false, refused_until: None, left_behind, unheard, foreign: false, url }, kept)
         };
         let (list, found): (Vec<Address>, Vec<Option<&Kept<'_>>>) = urls.into_iter().map(address).unzip();
         let used = kept.first().and_then(|first| found.iter().position(|kept| *kept == Some(first)));
         let named = (options.broker.is_some() || names_endpoint) && !options.same_broker && !kept.is_empty();
         let known = !named || found.iter().any(Option::is_some);
         let start = used.unwrap_or(0);
-        let unlisted = kept.iter().filter(|kept| kept.left_behind && !found.contains(&Some(kept)));
-        let unlisted = unlisted.map(|kept| kept.address.to_owned()).take(MOST_UNLISTED).collect();
-        Self { list, first: 0, start, at: start, next: None, borrowed: false, redirects: 0, used, known, unlisted }
+        let unlisted = kept.iter().filter(|kept| (kept.left_behind || kept.unheard) && !found.contains(&Some(kept)));
+        let unlisted = unlisted.map(|kept| (kept.address.to_owned(), kept.left_behind, kept.unheard));
+        Self {
+            list,
+            first: 0,
+            start,
+            at: start,
+            next: None,
+            borrowed: false,
+            redirects: 0,
+            used,
+            known,
+            unlisted: unlisted.take(MOST_UNLISTED).collect(),
+        }
     }
 
     /// Whether this is the broker that the store knows, if it knows one: one address at least is the same.
@@ -112,11 +130,15 @@ impl Addresses {
         let used = self.used.unwrap_or(0);
         let rest = (0..self.list.len()).filter(|at| *at != used);
         let list = std::iter::once(used).chain(rest).filter_map(|at| self.list.get(at));
-        let list: Vec<_> = list.map(|address| (address.url.to_string(), address.left_behind)).collect();
-        let listed =
-            list.iter().map(|(address, left_behind)| Kept { address, left_behind: *left_behind, listed: true });
-        let others = self.unlisted.iter().map(|address| Kept { address, left_behind: true, listed: false });
-        let text = write(listed.chain(others));
+        let listed: Vec<_> =
+            list.map(|address| (address.url.to_string(), address.left_behind, address.unheard)).collect();
+        let all = listed.iter().map(|kept| (kept, true)).chain(self.unlisted.iter().map(|kept| (kept, false)));
+        let text = write(all.map(|((address, left_behind, unheard), listed)| Kept {
+            address,
+            left_behind: *left_behind,
+            unheard: *unheard,
+            listed,
+        }));
         Some(text).filter(|text| !text.is_empty())
     }
 
@@ -166,7 +188,24 @@ impl Addresses {
         self.list.iter_mut().for_each(|address| address.tried = false);
     }
 
-    /// A CONNACK accepted.
+    /// A CONNECT goes out. If its answer is not heard, and this is another broker than the one that has our session,
+    /// whatever the app says, there is an empty session from now on. Says whether one before it was not heard.
+    pub fn ask(&mut self) -> bool {
+        let (several, elsewhere) = (self.are_several(), self.used != Some(self.at));
+        let Some(address) = self.list.get_mut(self.at) else { return false };
+        let before = address.unheard;
+        address.unheard |= several && elsewhere;
+        before
+    }
+
+    /// A CONNACK that accepts: what session there is at the address in use is known.
+    pub fn heard(&mut self) {
+        if let Some(address) = self.list.get_mut(self.at) {
+            address.unheard = false;
+        }
+    }
+
+    /// The session is up.
     pub fn worked(&mut self) {
         if !self.borrowed {
             self.start = self.at;
@@ -200,6 +239,20 @@ impl Addresses {
     pub fn refuse(&mut self, until: i64) {
         if let Some(address) = self.list.get_mut(self.at) {
             address.refused_until = Some(until);
+        }
+    }
+
+    /// For a list that is made anew.
+    pub fn refusals(&self) -> Refusals {
+        let refused = |address: &Address| Some((address.url.clone(), address.refused_until?));
+        Refusals(self.list.iter().filter_map(refused).collect())
+    }
+
+    /// An earlier list was told so.
+    pub fn refused_before(&mut self, refusals: &Refusals) {
+        for address in &mut self.list {
+            let before = refusals.0.iter().find(|(url, _)| *url == address.url);
+            address.refused_until = before.map(|(_, until)| *until);
         }
     }
 

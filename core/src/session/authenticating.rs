@@ -24,6 +24,8 @@ const MARGIN_MS: i64 = 60_000;
 /// The shortest time between two questions that no connect asks for, and the first wait after one without an answer.
 const ASK_DISTANCE_MS: i64 = 5_000;
 const LONGEST_ASK_WAIT_MS: i64 = 60_000;
+/// A wall clock that moves by so much against the one that counts through sleep was wrong before: what it signed is, too.
+const CLOCK_STEP_MS: u64 = 60_000;
 /// How long a new link is put off for a quiet moment, at the most.
 const LONGEST_QUIET_WAIT_MS: i64 = 30_000;
 
@@ -42,12 +44,22 @@ impl Session {
     }
 
     fn provider(&self) -> bool {
-        matches!(self.options.credentials, Some(CredentialsSource::Provider(_))) && self.own().is_none()
+        self.has_provider() && self.own().is_none()
+    }
+
+    /// Whether there is one, for this address or for others.
+    fn has_provider(&self) -> bool {
+        matches!(self.options.credentials, Some(CredentialsSource::Provider(_)))
     }
 
     /// Why credentials are needed for the link that was asked for; None: they are there already.
     pub fn needs_credentials(&self) -> Option<WhyAsked> {
         (self.auth.fresh.is_none() && self.own().is_none()).then_some(self.auth.why)
+    }
+
+    /// The signed path and query of the WebSocket request, if the link that was asked for begins with one that is there already.
+    pub fn signed_target(&self) -> Option<&str> {
+        self.auth.fresh.as_ref()?.target.as_deref()
     }
 
     /// Whether CONNECT named an authentication method.
@@ -70,7 +82,7 @@ impl Session {
         let kept = self.auth.fresh.as_ref().map(|fresh| fresh.expires_ms());
         let expired = kept.flatten().is_some_and(|at| at <= now.wall_ms);
         // What was made for one host is not shown to another.
-        if std::mem::take(&mut self.auth.changed) || expired || moved {
+        if self.changed_meanwhile() || expired || moved {
             self.auth.fresh = None;
         }
         if self.auth.why == WhyAsked::Reconnect && self.auth.is_due(now) {
@@ -191,6 +203,8 @@ impl Session {
                 self.auth.refresh_wait = (2 * wait).min(LONGEST_ASK_WAIT_MS);
                 self.auth.refresh_at = (!error.is_lasting()).then_some(now.mono_ms + wait);
                 fx.events.push(Event::Credentials(CredentialsEvent::Failed(error)));
+                // The answer may be older than the app's word.
+                self.ask_for_changed(now);
             }
             Answer::Step(Ok(data)) => {
                 match self.conn.up() {
@@ -211,6 +225,7 @@ impl Session {
                     (self.auth.renewing, self.auth.rounds) = (false, 0);
                     let until = self.auth.renewed_until_ms.take();
                     self.auth.in_use(until, true, now);
+                    self.auth.why = WhyAsked::Reconnect;
                     fx.events.push(Event::Credentials(CredentialsEvent::Refreshed { in_place: true }));
                     self.ask_for_changed(now);
                 }
@@ -266,9 +281,18 @@ impl Session {
     }
 
     fn ask_for_changed(&mut self, now: Now) {
-        if std::mem::take(&mut self.auth.changed) {
+        if self.changed_meanwhile() && self.provider() {
             self.auth.refresh_at = Some(now.mono_ms.max(self.auth.asked_at + ASK_DISTANCE_MS));
         }
+    }
+
+    /// Whether the app has said so while others were being asked for or tried.
+    fn changed_meanwhile(&mut self) -> bool {
+        let changed = std::mem::take(&mut self.auth.changed);
+        if changed {
+            self.auth.are_old();
+        }
+        changed
     }
 
     /// When the credentials want something, if the session is up.
@@ -279,6 +303,9 @@ impl Session {
 
     /// Time has passed.
     pub(super) fn look_at_credentials(&mut self, now: Now, fx: &mut Effects) {
+        if self.conn.phase == Phase::Down && self.has_provider() && self.auth.is_clock_set(now) {
+            self.conn.sooner(now.mono_ms);
+        }
         if self.conn.up().is_none() {
             return;
         }
@@ -296,7 +323,7 @@ impl Session {
 
     /// The app has others than the provider gave last.
     pub(super) fn credentials_changed(&mut self, now: Now, fx: &mut Effects) {
-        if !self.provider() {
+        if !self.has_provider() {
             return;
         }
         match self.conn.phase {
@@ -304,11 +331,16 @@ impl Session {
                 self.auth.changed = true;
             }
             Phase::Up(_) => {
-                self.auth.refresh_at = Some(now.mono_ms.max(self.auth.asked_at + ASK_DISTANCE_MS));
+                self.auth.changed = true;
+                self.ask_for_changed(now);
                 self.look_at_credentials(now, fx);
             }
             Phase::Down => {
                 self.auth.fresh = None;
+                // Before the first question there are no last ones.
+                if self.metrics.link_attempts > 0 {
+                    self.auth.are_old();
+                }
                 self.conn.sooner(now.mono_ms);
             }
             Phase::Opening | Phase::Handshake { .. } | Phase::Closing => self.auth.changed = true,
@@ -325,7 +357,7 @@ impl Session {
     pub(super) fn judged(&mut self, why: &Why, retry_in_ms: u64, now: Now, fx: &mut Effects) {
         let reason = match why {
             Why::Broker(reason) if reason.refuses_credentials() => *reason,
-            // HTTP's 401 or 403, or a proxy's word.
+            // HTTP's 401 or 403.
             Why::Refused(_) => ReasonCode::NotAuthorized,
             Why::Credentials(error) => {
                 fx.events.push(Event::Credentials(CredentialsEvent::Failed(*error)));
@@ -335,6 +367,7 @@ impl Session {
         };
         if self.own().is_none() {
             self.auth.why = WhyAsked::Refused(reason);
+            self.auth.refused_clock = Some(now.wall_ms - now.mono_ms);
         }
         fx.events.push(Event::Credentials(CredentialsEvent::Refused { reason, retry_in_ms }));
         self.hurry(now);
@@ -342,7 +375,7 @@ impl Session {
 
     /// Others came while these were being refused.
     fn hurry(&mut self, now: Now) {
-        if std::mem::take(&mut self.auth.changed) {
+        if self.changed_meanwhile() {
             self.conn.sooner(now.mono_ms);
         }
     }

@@ -2,8 +2,10 @@
 
 mod ending;
 mod hints;
+mod waits;
 
 pub use hints::Hint;
+pub use waits::Waits;
 
 use super::addresses::Addresses;
 use super::backoff::Backoff;
@@ -120,6 +122,10 @@ pub struct Connection {
     paced_until: Option<i64>,
     backoff: Backoff,
     retry_at: Option<i64>,
+    /// Why the next attempt waits, as the app was told.
+    waiting: Option<Why>,
+    /// The link before the first input went with a session's memory.
+    interrupted: bool,
     taken_over: bool,
     attempt: u32,
     last_in: i64,
@@ -165,6 +171,8 @@ impl Connection {
             paced_until: None,
             backoff,
             retry_at: None,
+            waiting: None,
+            interrupted: false,
             taken_over: false,
             attempt: 0,
             last_in: 0,
@@ -201,7 +209,8 @@ impl Connection {
     pub fn pace_from(&mut self, ago_ms: i64, now: i64) {
         if self.pace_ms > 0 {
             // A clock that went back says nothing, and makes nobody wait for longer than the pace.
-            self.paced_until = Some(now.saturating_add(self.pace_ms - ago_ms.clamp(0, self.pace_ms)));
+            let until = now.saturating_add(self.pace_ms - ago_ms.clamp(0, self.pace_ms));
+            self.paced_until = self.paced_until.max(Some(until));
         }
     }
 
@@ -234,7 +243,7 @@ impl Connection {
         if self.phase != Phase::Down || !self.wanted || self.taken_over || self.blocked || self.offline || !due {
             return None;
         }
-        self.retry_at = None;
+        (self.retry_at, self.waiting) = (None, None);
         self.begun_at = Some(now);
         let moved = self.addresses.choose(now);
         self.phase = Phase::Opening;

@@ -25,6 +25,8 @@ impl Session {
     pub(super) fn close(&mut self, why: Why, fx: &mut Effects) {
         if !matches!(self.conn.phase, Phase::Down | Phase::Closing) {
             self.link_ends(&why, fx);
+            // What was asked for in this very turn: nobody makes or answers it any more.
+            (fx.open, fx.ask) = (false, None);
             self.conn.closing(why);
             self.held.clear();
             self.auth.link_ended();
@@ -60,7 +62,11 @@ impl Session {
             return;
         }
         self.held.clear();
+        fx.ask = None;
         self.count_end(&why, now);
+        if self.conn.phase == Phase::Opening {
+            self.auth.forget_signed();
+        }
         self.auth.link_ended();
         self.caught_up_so_far(now);
         self.link_closed(&why, now, fx);
@@ -75,8 +81,9 @@ impl Session {
             fx.events.push(Event::Warning { code: "probable_take_over", text: text.to_owned() });
         }
         let too_large = matches!(&state, State::Waiting { why: Why::Protocol(ReasonCode::PacketTooLarge, _), .. });
-        let other_end =
-            !matches!(&state, State::Waiting { why: Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_), .. });
+        let no_link =
+            |why: &Why| matches!(why, Why::Unreachable(_) | Why::Tls(_) | Why::Refused(_) | Why::ProxyRefused(_));
+        let other_end = !matches!(&state, State::Waiting { why, .. } if no_link(why));
         if !too_large && other_end {
             self.too_large = 0;
         }

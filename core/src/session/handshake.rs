@@ -59,6 +59,7 @@ impl Session {
         if self.conn.addresses.is_empty() {
             fx.events.push(Event::State(State::Offline(Why::NoBroker)));
         }
+        self.tell_waits(now, fx);
         if self.row.suspect_id.is_some() {
             self.out.suspected_before();
         }
@@ -76,12 +77,13 @@ impl Session {
             Err(error) => return self.close(Why::Credentials(error), fx),
         };
         self.count_link();
-        self.doubt = self.row.unanswered;
+        self.doubt = self.conn.addresses.ask() || self.row.unanswered;
         self.inb.arm(self.row.unproven);
-        let unanswered = self.row.established || self.row.unanswered;
-        let unproven = self.inb.wants_fence() || self.row.unproven;
-        if (unanswered, unproven) != (self.row.unanswered, self.row.unproven) {
-            (self.row.unanswered, self.row.unproven) = (unanswered, unproven);
+        let before = self.row.clone();
+        self.row.unanswered |= self.row.established;
+        self.row.unproven |= self.inb.wants_fence();
+        self.row.broker = self.conn.addresses.kept().or(self.row.broker.take());
+        if self.row != before {
             fx.writes.push(Write::Session(Box::new(self.row.clone())));
         }
         let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -109,6 +111,7 @@ impl Session {
             return self.refused(&ack, asked, now, fx);
         }
         let Some(ack) = self.prove(ack, now, fx) else { return };
+        self.conn.addresses.heard();
         let clean = self.conn.purpose() == Purpose::EndForeign || !self.persistent();
         if ack.session_present && clean {
             let text = "session present although a clean start was asked for [3.2.2-4]".to_owned();
@@ -202,7 +205,8 @@ impl Session {
         self.tell_held(fx);
         self.credentials_accepted(now, fx);
 
-        let window = usize::from(self.options.inflight.min(announced.receive_maximum.unwrap_or(u16::MAX)));
+        let taken = announced.receive_maximum.unwrap_or(u16::MAX).min(service.max_inflight);
+        let window = usize::from(self.options.inflight.min(taken));
         let limits = LinkLimits {
             protocol,
             window,
@@ -215,8 +219,7 @@ impl Session {
                 .and_then(QoS::from_number)
                 .map_or(service.max_qos, |qos| qos.min(service.max_qos)),
             retain: announced.retain_available.unwrap_or(true) && service.retain,
-            max_payload: service.max_payload,
-            max_topic: service.max_topic,
+            service,
             max_packet: announced
                 .maximum_packet_size
                 .map_or(LONGEST_PACKET, |bytes| bytes as usize)

@@ -15,6 +15,7 @@ mod handshake;
 pub mod inbound;
 mod links;
 pub mod outbound;
+mod outlive;
 pub mod packet_ids;
 mod packets;
 mod poison;
@@ -33,6 +34,7 @@ use connection::{Beat, Connection, Phase, Purpose};
 use effect::{Effects, Input, Loaded, Now};
 use inbound::Inbound;
 use outbound::{Context, Outbound};
+pub use outlive::Outlived;
 use subscriptions::Subscriptions;
 
 use crate::model::broker_url::BrokerUrl;
@@ -118,8 +120,8 @@ impl Session {
             inb: Inbound::new(&restored.received_qos2, options.inbox_limit, options.inbox_full),
             out: Outbound::new(&restored.hot, &restored.in_flight, restored.skipped_pids)
                 .with_copy(&restored.row)
-                .with_rate(service.publishes_per_second),
-            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).up_to(service.max_qos),
+                .with_rate(&service),
+            subs: Subscriptions::new(restored.subscriptions, restored.open_gaps).at(service),
             row: restored.row,
             hot: restored.hot,
             options,
@@ -155,12 +157,6 @@ impl Session {
     /// Whether the app wants to be connected.
     pub fn is_wanted(&self) -> bool {
         self.conn.wanted
-    }
-
-    /// Rebuilt after a failed commit: counters and the app's wish go on.
-    pub fn go_on(&mut self, metrics: Metrics, wanted: bool) {
-        self.metrics = metrics;
-        self.conn.wanted = wanted;
     }
 
     /// Identity and protocol state.

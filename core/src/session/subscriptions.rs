@@ -8,6 +8,7 @@ use super::outbound::Violation;
 use super::packet_ids::REQUESTS;
 use crate::model::event::{Event, Gap, GapCause};
 use crate::model::message::{QoS, RetainHandling, Subscription};
+use crate::model::profile::ServiceLimits;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{OpenGap, STALE, SubscriptionRow};
 use crate::model::topic::{TopicFilter, TopicName};
@@ -31,8 +32,8 @@ pub struct Subscriptions {
     next: u64,
     up: bool,
     ids_available: bool,
-    /// The service's highest QoS.
-    max_qos: Option<QoS>,
+    /// What the profile's service takes.
+    service: Option<ServiceLimits>,
     /// Gaps that close when their subscription is granted again.
     gaps: BTreeMap<TopicFilter, OpenGap>,
 }
@@ -48,10 +49,10 @@ impl Subscriptions {
         }
     }
 
-    /// Asking for no higher QoS than this, whatever is wished: the service would cut the link.
+    /// Asking for no higher QoS and no other filters than the service takes, whatever is wished: it would cut the link.
     #[must_use]
-    pub fn up_to(mut self, max_qos: QoS) -> Self {
-        self.max_qos = Some(max_qos);
+    pub fn at(mut self, service: ServiceLimits) -> Self {
+        self.service = Some(service);
         self
     }
 
@@ -271,6 +272,15 @@ impl Subscriptions {
             if on_wire || row.wanted && (granted || self.refused.contains(filter)) {
                 continue;
             }
+            if self.service.is_some_and(|service| service.topic_problem(filter.as_str()).is_some()) {
+                // Left from another service: here it was never granted.
+                if row.wanted {
+                    let (filter, reason) = (filter.clone(), ReasonCode::TopicFilterInvalid);
+                    self.refused.push(filter.clone());
+                    fx.events.push(Event::SubscribeRefused { filter, reason });
+                }
+                continue;
+            }
             let mut pid = REQUESTS.pid(self.next, 0);
             while self.pending.contains_key(&pid) {
                 self.next += 1;
@@ -282,7 +292,7 @@ impl Subscriptions {
                 if !self.ids_available {
                     wish.id = None;
                 }
-                wish.qos = self.max_qos.map_or(wish.qos, |highest| wish.qos.min(highest));
+                wish.qos = self.service.map_or(wish.qos, |service| wish.qos.min(service.max_qos));
                 fx.sends.push(Packet::Subscribe(Subscribe { pid, wish }));
                 self.pending.insert(pid, Request::Subscribe(row.wish.clone()));
             } else {

@@ -53,11 +53,11 @@ pub(super) fn put_in_place<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T,
 
 /// Names of files must survive a power cut too.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)?.sync_all()?;
+    // Elsewhere a folder cannot be opened to be synced.
+    match path.parent().filter(|_| cfg!(unix)) {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A new store at this path, not encrypted.

@@ -8,19 +8,20 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use homing::{ClientId, Limit, QoS, TopicFilter, TopicName};
 
+use crate::config::Replaced;
 use crate::profile::ProfileArgs;
 use crate::values::{DurabilityArg, IfUnsupportedArg, InboxFullArg, Mqtt, RetainHandlingArg, Wait};
 use crate::values::{duration, limit, pair, qos, rate};
 
 pub(crate) use bench::{BenchCommand, BenchOpen, BenchPublish, BenchReceive};
 pub(crate) use outbox::{OutboxArgs, OutboxCommand};
+pub(crate) use parse::parse;
 pub(crate) use tls::TlsArgs;
 
 /// A durable MQTT client: nothing is lost or doubled when it is killed.
 #[derive(Parser)]
 #[command(name = "homing", version, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Examples:\n  homing demo\n  homing sub 'home/#' --broker mqtt://localhost\n  \
-    homing pub home/light on --broker mqtt://localhost --store light.db")]
+#[command(after_help = help::TOP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -37,12 +38,13 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_STORE", hide_env_values = true)]
     pub(crate) store: Option<PathBuf>,
     /// mqtt://[user:password@]host[:port], mqtts:// for TLS, ws:// or wss:// (WebSocket, with a path), unix:///path/of/socket
-    /// Again for more addresses of the same broker [default: what the store knows]
+    /// Again for more addresses of the same broker. A password here shows in the list of processes: give it by the variable,
+    /// or as `user` and `password` in --config [default: what the store knows]
     // A string, checked later: an error of clap would repeat the text, and with it a password.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_BROKER", hide_env_values = true)]
     pub(crate) broker: Vec<String>,
     /// Through a proxy: http:// (CONNECT), socks5:// or socks5h://[user:password@]host:port; or `system`: what HTTPS_PROXY,
-    /// ALL_PROXY and NO_PROXY say [default: none]
+    /// ALL_PROXY and NO_PROXY say; or `none`, against a file or a variable that names one [default: none]
     // A string for the same reason.
     #[arg(long, global = true, value_name = "URL", env = "HOMING_PROXY", hide_env_values = true)]
     pub(crate) proxy: Option<String>,
@@ -92,6 +94,9 @@ pub(crate) struct Common {
     /// User name and password of the configuration file.
     #[arg(skip)]
     pub(crate) credentials: Option<homing::Credentials>,
+    /// The file's brokers, if a flag or a variable has put others in their place.
+    #[arg(skip)]
+    pub(crate) replaced: Option<Replaced>,
     /// The table of the configuration file.
     #[arg(skip)]
     pub(crate) websocket_headers: Vec<homing::HttpHeader>,
@@ -380,7 +385,9 @@ pub(crate) struct VerdictArgs {
 }
 
 mod bench;
+mod help;
 mod outbox;
+mod parse;
 #[cfg(test)]
 mod tests;
 mod tls;

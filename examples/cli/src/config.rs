@@ -1,22 +1,36 @@
 //! From flags, variables and the configuration file to the SDK's options.
 
+use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use directories::ProjectDirs;
-use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, SpkiPin};
+use homing::{BrokerUrl, Credentials, HttpHeader, Options, Proxy, ProxyUrl, ProxyUrlError, Scheme, SpkiPin};
 
 use crate::args::Common;
 use crate::exit::Failure;
 use crate::profile::ProfileArgs;
 use crate::values::{duration, limit};
 
+/// Brokers that a configuration file names and that are not used.
+#[derive(Clone)]
+pub(crate) struct Replaced {
+    /// The file.
+    file: String,
+    /// Its brokers, as they stand in it.
+    brokers: String,
+}
+
+/// The longest configuration file.
+const LONGEST: u64 = 1 << 20;
+
 impl Common {
     /// Fills in from the configuration file, if one is named, what neither flags nor variables gave.
     pub(crate) fn with_config(mut self) -> Result<Self, Failure> {
         if let Some(path) = self.config.clone() {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::usage(format_args!("--config {}: {error}", path.display())))?;
+            let text =
+                read(&path).map_err(|error| Failure::usage(format_args!("--config {}: {error}", path.display())))?;
             self.merge(&path, &text)?;
         }
         Ok(self)
@@ -26,7 +40,10 @@ impl Common {
         // Never the parser's own words: they quote the line, which may hold a password.
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
-            Failure::usage(format_args!("{}: line {line} is not valid TOML", path.display()))
+            Failure::usage(format_args!(
+                "{}: line {line} is not valid TOML, or gives a key that stands above",
+                path.display()
+            ))
         })?;
         let mut user = None;
         let mut password = None;
@@ -55,29 +72,38 @@ impl Common {
             };
             match key.as_str() {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
-                "proxy" => fill(&mut self.proxy, Ok(text)),
+                "proxy" if self.proxy.is_none() => {
+                    // Here, for here it is known that it stands in the file.
+                    let checked = proxy(&text).map(|_| text).map_err(|error| error.to_string());
+                    fill(&mut self.proxy, checked)
+                }
+                "proxy" => Ok(()),
                 "broker" => {
-                    if self.broker.iter().all(|given| given.trim().is_empty()) {
+                    if self.broker.iter().any(|given| !given.trim().is_empty()) {
+                        self.replaced = Some(Replaced { file: path.display().to_string(), brokers: text });
+                        Ok(())
+                    } else {
+                        let wrong = text.split_whitespace().find_map(|url| BrokerUrl::parse(url).err());
                         self.broker.push(text);
+                        wrong.map_or(Ok(()), |error| Err(error.to_string()))
                     }
-                    Ok(())
                 }
                 "client-id" => fill(&mut self.client_id, text.parse().map_err(|error| format!("{error}"))),
-                "mqtt" => fill(&mut self.mqtt, ValueEnum::from_str(&text, false)),
+                "mqtt" => fill(&mut self.mqtt, choice(&text)),
                 "keep-alive" => fill(&mut self.keep_alive, duration(&text)),
                 "session-expiry" => fill(&mut self.session_expiry, duration(&text)),
-                "durability" => fill(&mut self.durability, ValueEnum::from_str(&text, false)),
+                "durability" => fill(&mut self.durability, choice(&text)),
                 "inflight" => fill(&mut self.inflight, count(&text)),
                 "inflight-qos2" => fill(&mut self.inflight_qos2, count(&text)),
                 "retention" => fill(&mut self.retention, duration(&text)),
                 "outbox-limit" => fill(&mut self.outbox_limit, limit(&text)),
                 "inbox-limit" => fill(&mut self.inbox_limit, limit(&text)),
-                "inbox-full" => fill(&mut self.inbox_full, ValueEnum::from_str(&text, false)),
+                "inbox-full" => fill(&mut self.inbox_full, choice(&text)),
                 "tls-ca" => fill(&mut self.tls.ca, Ok(PathBuf::from(text))),
                 "tls-cert" => fill(&mut self.tls.cert, Ok(PathBuf::from(text))),
                 "tls-key" => fill(&mut self.tls.key, Ok(PathBuf::from(text))),
                 "tls-pin" => pins(&mut self.tls.pins, &text),
-                "profile" => fill(&mut self.service.profile, ValueEnum::from_str(&text, false)),
+                "profile" => fill(&mut self.service.profile, choice(&text)),
                 "user" => fill(&mut user, Ok(text)),
                 "password" => fill(&mut password, Ok(text)),
                 _ => Err("is not a key; keys are the common flags without --, user, password, and the tables \
@@ -123,10 +149,21 @@ impl Common {
             .map(|text| BrokerUrl::parse(text).map_err(|error| Failure::usage(format_args!("--broker: {error}"))));
         options.broker = addresses.next().transpose()?;
         options.other_addresses = addresses.collect::<Result<_, _>>()?;
+        let addresses = options.broker.iter().chain(&options.other_addresses);
+        self.belongs(addresses)?;
         options.credentials = self.credentials.clone().map(Into::into);
+        if let Some(own) = self.service.credentials().map_err(Failure::usage)? {
+            if options.credentials.is_some() {
+                return Err(Failure::usage(
+                    "user and password of the file, and those of the profile, exclude each other",
+                ));
+            }
+            options.credentials = Some(own);
+        }
         options.tls = self.tls.options().map_err(Failure::usage)?;
         options.profile = self.service.profile().map_err(Failure::usage)?;
-        set(&mut options.proxy, self.proxy.as_deref().map(proxy).transpose()?);
+        let way = self.proxy.as_deref().map(proxy).transpose();
+        set(&mut options.proxy, way.map_err(|error| Failure::usage(format_args!("--proxy: {error}")))?);
         options.websocket_headers = self.websocket_headers.clone();
         options.client_id = self.client_id.clone();
         set(&mut options.version, self.mqtt.map(Into::into));
@@ -143,10 +180,61 @@ impl Common {
     }
 }
 
-fn proxy(text: &str) -> Result<Proxy, Failure> {
+impl Common {
+    /// Whether what the file has for its own brokers may go to these: a password that was written down for one host is not
+    /// shown to another because a flag names it.
+    fn belongs<'a>(&self, mut brokers: impl Iterator<Item = &'a BrokerUrl>) -> Result<(), Failure> {
+        let Some(Replaced { file, brokers: own }) = &self.replaced else { return Ok(()) };
+        let own: Vec<_> = own.split_whitespace().filter_map(|text| BrokerUrl::parse(text).ok()).collect();
+        let password = self.credentials.is_some();
+        let headers = !self.websocket_headers.is_empty();
+        let stranger = brokers.find(|broker| {
+            let shown = password && broker.credentials().is_none() || headers && broker.scheme().is_websocket();
+            shown && !own.iter().any(|own| same_host(own, broker))
+        });
+        let Some(stranger) = stranger else { return Ok(()) };
+        let what = if password { "user and password" } else { "the WebSocket headers" };
+        Err(Failure::usage(format_args!(
+            "--broker: {what} in {file} are for the brokers in it, and {stranger} is none of them; take the broker out of the \
+             file, or give HOMING_BROKER with user:password@ and a file without"
+        )))
+    }
+}
+
+fn same_host(one: &BrokerUrl, other: &BrokerUrl) -> bool {
+    let here = |broker: &BrokerUrl| match broker.scheme() {
+        Scheme::Unix => true,
+        _ => {
+            let address = broker.host().parse::<IpAddr>();
+            broker.host() == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        }
+    };
+    one.host() == other.host() || here(one) && here(other)
+}
+
+fn proxy(text: &str) -> Result<Proxy, ProxyUrlError> {
     match text {
+        "none" => Ok(Proxy::Direct),
         "system" => Ok(Proxy::System),
-        url => ProxyUrl::parse(url).map(Proxy::Url).map_err(|error| Failure::usage(format_args!("--proxy: {error}"))),
+        url => ProxyUrl::parse(url).map(Proxy::Url),
+    }
+}
+
+/// One of a flag's values; clap's own error does not say which there are.
+fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let names: Vec<_> = T::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let names: Vec<_> = names.iter().map(clap::builder::PossibleValue::get_name).collect();
+        format!("must be {}", names.join(" or "))
+    })
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > LONGEST {
+        true => Err(std::io::Error::other("it is longer than 1 MiB; is it the right file?")),
+        false => Ok(text),
     }
 }
 

@@ -25,19 +25,19 @@ mod signals;
 mod simulate;
 mod sub;
 mod sync;
+mod token;
 mod values;
 mod verdicts;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, OutboxCommand, ReadArgs};
 use exit::{Exit, Failure, complain};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = args::parse();
     log_to_stderr(cli.common.verbose);
     // One worker beside this thread: signals are noticed while a write to stdout waits for a slow reader.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

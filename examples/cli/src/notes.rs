@@ -2,16 +2,20 @@
 
 use std::io::Write;
 
-use homing::{Event, State};
+use homing::{CredentialsEvent, Event, State};
 
 /// Says each trouble once, not at every attempt.
 #[derive(Default)]
 pub(crate) struct Notes {
     trouble: Option<String>,
+    online: bool,
 }
 
 impl Notes {
     pub(crate) fn event(&mut self, event: &Event) {
+        if let Event::State(state) = event {
+            self.online = matches!(state, State::Online { .. });
+        }
         match event {
             Event::Warning { code, text } => warn(&format!("{code}: {text}")),
             Event::SubscribeRefused { filter, reason } => {
@@ -19,11 +23,11 @@ impl Notes {
             }
             Event::SessionLost { .. } => warn("the broker had lost the session; everything waiting is issued anew"),
             Event::State(State::Waiting { why, .. }) => {
-                let trouble = why.to_string();
-                if self.trouble.as_ref() != Some(&trouble) {
-                    warn(&format!("not connected, trying on: {trouble}"));
-                    self.trouble = Some(trouble);
-                }
+                self.once(format!("not connected, trying on: {why}"));
+            }
+            // Without a link the state says it.
+            Event::Credentials(CredentialsEvent::Failed(error)) if self.online => {
+                self.once(format!("no new credentials yet: {error}"));
             }
             Event::Skipped { consumer, skipped } => warn(&format!(
                 "consumer {consumer} was moved over {} messages, {} to {}",
@@ -33,6 +37,13 @@ impl Notes {
             )),
             Event::State(State::Online { .. }) => self.trouble = None,
             _ => {}
+        }
+    }
+
+    fn once(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            warn(&trouble);
+            self.trouble = Some(trouble);
         }
     }
 }

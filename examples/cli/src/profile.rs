@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
-use homing::{Aws, AwsKeySource, AwsKeys, AzureIotHub, CustomAuthorizer, Hmac, Profile, ProfileError, Tencent};
+use homing::{
+    Aws, AwsKeySource, AwsKeys, AzureEventGrid, AzureIotHub, Credentials, CredentialsSource, CustomAuthorizer, Hmac,
+    Profile, ProfileError, Tencent,
+};
 
+use crate::token;
 use crate::values::duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,14 +39,29 @@ const FIELDS: [(&str, &[&str]); 3] = [
             "token_signature",
         ],
     ),
-    ("azure", &["hub", "device_id", "key", "token_lifetime"]),
+    (
+        "azure",
+        &[
+            "service",
+            "hub",
+            "device_id",
+            "key",
+            "token_lifetime",
+            "host",
+            "client_id",
+            "auth",
+            "token",
+            "token_file",
+            "user",
+        ],
+    ),
 ];
 
 /// No `Debug`: it may hold secrets.
 #[derive(Args, Clone, Default)]
 pub(crate) struct ProfileArgs {
     /// The cloud service that the broker belongs to; its fields come from a table of the configuration file, or from
-    /// variables like HOMING_TENCENT_SECRET [default: generic]
+    /// variables like HOMING_TENCENT_SECRET (see docs/clouds.md) [default: generic]
     #[arg(long, global = true, value_name = "SERVICE", env = "HOMING_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<Service>,
     /// The file's fields, as `service.field`.
@@ -75,16 +94,35 @@ impl ProfileArgs {
         self.from(|name| std::env::var(name).ok())
     }
 
+    /// What the app has to bring itself: Event Grid's tokens, or the name beside its certificate.
+    pub(crate) fn credentials(&self) -> Result<Option<CredentialsSource>, String> {
+        match self.profile()? {
+            Profile::AzureEventGrid(_) => {
+                event_grid_credentials(|field| self.given(&|name| std::env::var(name).ok(), "azure", field))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn given(&self, variable: &impl Fn(&str) -> Option<String>, service: &str, field: &str) -> Option<String> {
+        let name = format!("HOMING_{service}_{field}").to_ascii_uppercase();
+        // Set to nothing is not set, as for flags.
+        variable(&name)
+            .filter(|value| !value.is_empty())
+            .or_else(|| self.file.get(&format!("{service}.{field}")).cloned())
+    }
+
     fn from(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Profile, String> {
-        let given = |service: &str, field: &str| {
-            let name = format!("HOMING_{service}_{field}").to_ascii_uppercase();
-            variable(&name).or_else(|| self.file.get(&format!("{service}.{field}")).cloned())
-        };
+        let given = |service: &str, field: &str| self.given(&variable, service, field);
         match self.profile.unwrap_or(Service::Generic) {
             Service::Generic => Ok(Profile::Generic),
             Service::Tencent => tencent(|field| given("tencent", field)).map(Profile::Tencent),
             Service::Aws => aws(|field| given("aws", field)).map(Profile::Aws),
-            Service::Azure => azure(|field| given("azure", field)).map(Profile::AzureIotHub),
+            Service::Azure => match given("azure", "service").as_deref() {
+                None | Some("iot-hub") => azure(|field| given("azure", field)).map(Profile::AzureIotHub),
+                Some("event-grid") => event_grid(|field| given("azure", field)).map(Profile::AzureEventGrid),
+                Some(_) => Err("azure profile: service must be iot-hub or event-grid".to_owned()),
+            },
         }
     }
 }
@@ -121,6 +159,29 @@ fn azure(given: impl Fn(&str) -> Option<String>) -> Result<AzureIotHub, String> 
         }
         None => Ok(made),
     }
+}
+
+fn event_grid(given: impl Fn(&str) -> Option<String>) -> Result<AzureEventGrid, String> {
+    let field = |name| given(name).unwrap_or_default();
+    AzureEventGrid::new(&field("host"), &field("client_id")).map_err(said)
+}
+
+fn event_grid_credentials(given: impl Fn(&str) -> Option<String>) -> Result<Option<CredentialsSource>, String> {
+    let method = match given("auth").as_deref() {
+        None | Some("custom-jwt") => AzureEventGrid::METHOD,
+        Some("entra-jwt") => AzureEventGrid::ENTRA_METHOD,
+        Some("x509") => return Ok(given("user").map(|user| Credentials::new(user, None).into())),
+        Some(_) => return Err("azure profile: auth must be custom-jwt, entra-jwt or x509".to_owned()),
+    };
+    let made = match (given("token"), given("token_file")) {
+        (Some(token), None) => token::fixed(method, &token),
+        (None, Some(file)) => token::in_file(method, file.into()),
+        (Some(_), Some(_)) => Err("token and token_file exclude each other".to_owned()),
+        (None, None) => {
+            Err("token is missing; or give token_file, a file that is kept fresh, or auth = x509".to_owned())
+        }
+    };
+    made.map(Some).map_err(|problem| format!("azure profile: {problem}"))
 }
 
 fn aws(given: impl Fn(&str) -> Option<String>) -> Result<Aws, String> {
@@ -180,9 +241,36 @@ mod tests {
             made(service, fields, &[]).unwrap_err()
         };
         assert_eq!(problem(&[("azure.device_id", "d")]), "azure profile: hub is missing");
-        assert!(problem(&[("azure.secret", "tops3cret")]).starts_with("secret is not a key; keys are hub, "));
+        assert!(problem(&[("azure.secret", "tops3cret")]).starts_with("secret is not a key; keys are service, hub, "));
+        assert_eq!(problem(&[("azure.service", "tops3cret")]), "azure profile: service must be iot-hub or event-grid");
+        let grid = [("azure.service", "event-grid"), ("azure.host", "h.example")];
+        assert_eq!(problem(&grid), "azure profile: client_id is missing");
         assert_eq!(problem(&[("aws.auth", "tops3cret")]), "aws profile: auth must be x509, x509-443, custom or sigv4");
         let sigv4 = [("aws.endpoint", "a.iot.eu-west-1.amazonaws.com"), ("aws.auth", "sigv4")];
         assert_eq!(problem(&sigv4), "aws profile: access_key_id is missing");
+    }
+
+    #[test]
+    fn event_grid_is_reached_by_a_token_or_a_certificate() {
+        let given = |fields: &'static [(&str, &str)]| {
+            event_grid_credentials(move |field| {
+                fields.iter().find(|(name, _)| *name == field).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let method = |fields| match given(fields) {
+            Ok(Some(CredentialsSource::Static(credentials))) => credentials.enhanced.clone().unwrap().method,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(method(&[("token", "t")]), "CUSTOM-JWT");
+        assert_eq!(method(&[("token", "t"), ("auth", "entra-jwt")]), "OAUTH2-JWT");
+        assert!(matches!(given(&[("auth", "x509")]), Ok(None)));
+        let named = given(&[("auth", "x509"), ("user", "phone")]).unwrap();
+        assert!(matches!(named, Some(CredentialsSource::Static(own)) if own == Credentials::new("phone", None)));
+        let problem = |fields| given(fields).unwrap_err();
+        assert!(problem(&[]).starts_with("azure profile: token is missing; or give token_file"));
+        assert!(problem(&[("token", " ")]).contains("token must have 1 to"));
+        assert!(problem(&[("token", "tops3cret"), ("token_file", "f")]).ends_with("exclude each other"));
+        assert!(problem(&[("auth", "tops3cret")]).ends_with("auth must be custom-jwt, entra-jwt or x509"));
+        assert!(problem(&[("token_file", "no-such-file")]).ends_with("token_file no-such-file: cannot be read"));
     }
 }

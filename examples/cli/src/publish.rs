@@ -83,7 +83,17 @@ impl Run {
         }
         if wait.is_none() {
             // What is not sent by then stays in the outbox for the next run.
-            self.homing.flush(TRY).await?;
+            let homing = self.homing.clone();
+            let mut tried = std::pin::pin!(homing.flush(TRY));
+            loop {
+                tokio::select! {
+                    flushed = &mut tried => {
+                        flushed?;
+                        break;
+                    }
+                    Some(event) = self.events.next() => self.notes.event(&event),
+                }
+            }
         }
         Ok(if self.failed { Exit::Failed } else { Exit::Done })
     }
@@ -162,7 +172,7 @@ fn refused(state: &State) -> Result<(), Failure> {
         {
             Err(Failure::failed(format_args!("the broker refused us: {reason}; the message waits in the store")))
         }
-        State::Waiting { why: why @ Why::Refused(_), .. } => {
+        State::Waiting { why: why @ (Why::Refused(_) | Why::ProxyRefused(_)), .. } => {
             Err(Failure::failed(format_args!("{why}; the message waits in the store")))
         }
         _ => Ok(()),
@@ -248,6 +258,7 @@ mod tests {
         let waiting = |why| State::Waiting { retry_in_ms: 1, why };
         assert!(refused(&waiting(Why::Broker(ReasonCode::BadUserNameOrPassword))).is_err());
         assert!(refused(&waiting(Why::Refused("HTTP 401".to_owned()))).is_err());
+        assert!(refused(&waiting(Why::ProxyRefused("proxy http://p:1".to_owned()))).is_err());
         assert!(refused(&State::TakenOver).is_err());
         assert!(refused(&waiting(Why::Broker(ReasonCode::ServerBusy))).is_ok());
         assert!(refused(&waiting(Why::Unreachable("no route".to_owned()))).is_ok());

@@ -11,7 +11,8 @@ use homing_testkit::certificates::{Authority, Wrong};
 use homing_testkit::mosquitto::{Inflight, Mosquitto};
 use homing_testkit::process::{Event, Homing, Pipe};
 use homing_testkit::way::{
-    RealProxy, mosquitto_with_secure_websocket, mosquitto_with_socket, mosquitto_with_websocket,
+    RealProxy, mosquitto_with_mutual_websocket, mosquitto_with_secure_websocket, mosquitto_with_socket,
+    mosquitto_with_websocket,
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -192,4 +193,37 @@ fn tls_goes_below_websocket_and_through_proxies() {
     let folder = tempfile::tempdir().unwrap();
     let (why, _) = reason(&homing(folder.path(), &url).flag("--tls-ca", Authority::new().file.display()));
     assert!(why.starts_with("TLS: "), "another authority: {why}");
+}
+
+#[test]
+fn client_certificates_go_through_websocket_and_proxies_with_authentication() {
+    let authority = Authority::new();
+    let server = authority.server(&Wrong::default());
+    let phone = authority.client("phone", &Wrong::default());
+    let (_broker, url) = mosquitto_with_mutual_websocket(&server, &authority.file);
+    for scheme in ["http", "socks5", "socks5h"] {
+        let proxy =
+            if scheme == "http" { RealProxy::http(Some(LOGIN), None) } else { RealProxy::socks(scheme, Some(LOGIN)) };
+        let folder = tempfile::tempdir().unwrap();
+        let url = url.replace("127.0.0.1", "localhost");
+        let anonymous = homing(folder.path(), &url)
+            .flag("--tls-ca", authority.file.display())
+            .flag("--proxy", proxy.url(Some(LOGIN)));
+        let known = anonymous.clone().flag("--tls-cert", phone.chain.display()).flag("--tls-key", phone.key.display());
+        there_and_back(&known);
+        let (why, _) = reason(&anonymous);
+        assert!(why.contains("asks for a client certificate"), "{scheme}: {why}");
+    }
+}
+
+#[test]
+fn the_files_proxy_is_undone_by_a_flag() {
+    let broker = Mosquitto::start(Inflight::Default);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("homing.toml");
+    std::fs::write(&file, format!("proxy = 'http://127.0.0.1:{}'\n", homing_testkit::ports::free())).unwrap();
+    let homing = homing(folder.path(), &broker.url()).flag("--config", file.display());
+    let (why, _) = reason(&homing);
+    assert!(why.contains("not reachable"), "{why}");
+    there_and_back(&homing.flag("--proxy", "none"));
 }

@@ -5,6 +5,7 @@ mod enhanced;
 mod expiry;
 mod mosquitto;
 mod secrets;
+mod signed;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use homing::ReasonCode;
 use homing::wire::packet::{Auth, ConnAckProperties, Packet};
+use homing::{Aws, AwsKeySource, AwsKeys, Profile, ReasonCode};
 use homing_testkit::script_broker::{ScriptBroker, connack};
 
 use super::*;
@@ -26,6 +26,53 @@ impl Write for Log {
 
 fn holds(bytes: &[u8]) -> bool {
     bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+}
+
+/// A signed URL, at a server that takes no such thing: what its app is told, and debug output.
+fn signed(folder: &Path) -> String {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/mqtt", server.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut request = [0; 4096];
+        let count = std::io::Read::read(&mut stream, &mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..count]).into_owned();
+        let target = request.split(' ').nth(1).unwrap().to_owned();
+        // Whatever comes back from it is a secret still.
+        let answer = format!("HTTP/1.1 403 Forbidden\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).unwrap();
+        target
+    });
+    let keys = AwsKeys::new("AKIDEXAMPLE", &format!("{SECRET}/key"), Some(&format!("{SECRET}-token"))).unwrap();
+    let mut options = Options::new(folder.join("signed.db"));
+    options.broker = Some(BrokerUrl::parse(&url).unwrap());
+    options.client_id = Some(ClientId::new("home").unwrap());
+    let keys = AwsKeySource::fixed(keys);
+    options.profile = Profile::Aws(Aws::sigv4("x.iot.eu-west-1.amazonaws.com", None, keys).unwrap());
+    options.connect = false;
+    let said = run(async {
+        let mut said = format!("{options:?}");
+        let client = Homing::open(options).await.unwrap();
+        let mut events = client.events();
+        client.connect().await.unwrap();
+        until(&mut events, "refusal", |event| {
+            said += &format!("{event:?}");
+            match event {
+                Event::State(State::Waiting { why, .. }) => {
+                    said += &why.to_string();
+                    Some(())
+                }
+                _ => None,
+            }
+        })
+        .await;
+        client.close(PATIENCE).await.unwrap();
+        said
+    });
+    let target = serving.join().unwrap();
+    assert!(holds(target.as_bytes()) && target.contains("X-Amz-Signature="), "it did go over the wire");
+    assert!(!said.contains("X-Amz-Signature"), "{said}");
+    said
 }
 
 #[test]
@@ -113,12 +160,13 @@ fn p12_nothing_of_credentials_is_kept_or_said() {
     assert!(matches!(peer.packet(), Packet::Auth(auth) if holds(auth.data.as_ref().unwrap().as_bytes())));
     peer.send(&connack(false, ReasonCode::Success, properties));
     peer.closed();
-    let said = app.join().unwrap();
+    let said = app.join().unwrap() + &signed(folder.path());
     assert!(!said.contains(SECRET), "{said}");
     for file in std::fs::read_dir(folder.path()).unwrap() {
         assert!(!holds(&std::fs::read(file.unwrap().path()).unwrap()));
     }
     let log = log.0.lock().unwrap();
     assert!(!log.is_empty(), "the log was captured");
-    assert!(!holds(&log), "{}", String::from_utf8_lossy(&log));
+    let log = String::from_utf8_lossy(&log);
+    assert!(!log.contains(SECRET) && !log.contains("X-Amz-Signature"), "{log}");
 }

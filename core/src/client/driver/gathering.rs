@@ -4,7 +4,8 @@ use tokio::time::Instant;
 
 use super::{CREDIT, Driver, Slot, TURN_INPUTS, stalled_until};
 use crate::client::turn::TurnInput;
-use crate::link::LinkError;
+use crate::link::{LinkError, stranger};
+use crate::model::broker_url::BrokerUrl;
 use crate::model::event::Why;
 use crate::session::effect::Input;
 
@@ -20,6 +21,7 @@ impl Driver {
         if link.take_heard() {
             engine.heard(self.clock.now());
         }
+        let tls = engine.session().address().is_some_and(BrokerUrl::is_tls);
         let limit = self.inputs.len() + TURN_INPUTS;
         while self.inputs.len() < limit {
             match decoder.decode(link.input()) {
@@ -33,6 +35,10 @@ impl Driver {
                         let why = match error {
                             LinkError::Eof => Why::Closed,
                             LinkError::Tls(failure) => Why::Tls(failure.clone()),
+                            // OpenSSL's servers say nothing to whoever does not speak TLS.
+                            error @ LinkError::Reset(_) if link.counters().0 == 0 && !tls => Why::Cut(format!(
+                                "{error}, before any answer; if this port wants TLS, write mqtts:// (or wss://)"
+                            )),
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
@@ -48,7 +54,17 @@ impl Driver {
                     return;
                 }
                 Err(error) => {
-                    self.inputs.push(TurnInput::Session(Input::Broken(error)));
+                    // Nothing was taken out yet: it is the first thing that ever came.
+                    let first = link.counters().0 == link.input().len() as u64;
+                    match stranger::speaks(link.input()).filter(|_| first) {
+                        None => self.inputs.push(TurnInput::Session(Input::Broken(error))),
+                        Some(words) => {
+                            let why = Why::Unreachable(words.to_owned());
+                            self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
+                            self.keep_counters();
+                            self.slot = Slot::None;
+                        }
+                    }
                     return;
                 }
             }

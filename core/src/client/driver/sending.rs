@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::{CONNECT_LIMIT, CONNECT_LIMIT_EACH, Driver, FAREWELL_LIMIT, LONGEST_GOODBYE, Slot};
 use crate::client::command::Reply;
@@ -11,10 +12,8 @@ use crate::client::turn::Engine;
 use crate::link::LinkError;
 use crate::link::dial::dial;
 use crate::model::broker_url::BrokerUrl;
-use crate::model::credentials::WhyAsked;
 use crate::model::error::Error;
 use crate::model::event::Why;
-use crate::model::profile::{AwsAuth, Profile};
 use crate::session::Session;
 use crate::wire::encode;
 use crate::wire::packet::Packet;
@@ -59,6 +58,8 @@ impl Driver {
                 }
                 // An attempt that is given up: the session waits for its end all the same.
                 Slot::Opening(_) => Slot::Closing(Box::pin(std::future::ready(()))),
+                // It was not even begun.
+                Slot::None if self.waits_for_an_end() => Slot::Closing(Box::pin(std::future::ready(()))),
                 // A link that ended in this very turn has told so.
                 ended @ (Slot::None | Slot::Closing(_)) => ended,
             };
@@ -75,9 +76,9 @@ impl Driver {
             let tls = Arc::clone(&self.tls);
             let (broker, asker) = (self.broker(), self.asker.clone());
             let session = self.engine.as_ref().map(Engine::session);
-            // A signed URL is part of the link, and each link needs its own.
-            let signed = matches!(&options.profile, Profile::Aws(aws) if matches!(aws.auth(), AwsAuth::SigV4 { .. }));
-            let why = session.and_then(Session::needs_credentials).or(signed.then_some(WhyAsked::Reconnect));
+            let why = session.and_then(Session::needs_credentials);
+            // A signed URL is part of the link.
+            let signed = session.and_then(Session::signed_target).map(|target| Zeroizing::new(target.to_owned()));
             let several = session.is_some_and(Session::has_other_addresses);
             self.slot = Slot::Opening(Box::pin(async move {
                 let broker = broker.ok_or_else(|| not_opened(LinkError::Other("no broker is known".to_owned())))?;
@@ -87,14 +88,20 @@ impl Driver {
                     Some(why) => asker.credentials(why, &broker).await.map_err(Why::Credentials)?,
                     None => None,
                 };
-                let signed = credentials.as_ref().and_then(|given| given.target.as_deref());
-                let broker = signed.map_or(broker.clone(), |target| broker.with_target(target));
+                let given = credentials.as_ref().and_then(|given| given.target.as_deref());
+                let target = given.or(signed.as_ref().map(|signed| signed.as_str()));
+                let broker = target.map_or(broker.clone(), |target| broker.with_target(target));
                 let left = until.saturating_duration_since(Instant::now());
                 // A slow provider does not take the time of the way.
                 let left = if several { left.min(CONNECT_LIMIT_EACH) } else { left };
                 Ok((dial(&broker, &options, &tls, left).await.map_err(not_opened)?, credentials))
             }));
         }
+    }
+
+    /// Whether the session has given up what was never there: an attempt of this very turn.
+    fn waits_for_an_end(&self) -> bool {
+        !self.out.open && self.engine.as_ref().is_some_and(|engine| !engine.session().is_down())
     }
 
     /// The broker to connect to: the app's, or the one that the store knows.
@@ -147,12 +154,12 @@ impl Driver {
     }
 }
 
-/// Why a link could not be made. The one place where an error of a layer below MQTT becomes a reason of the session: one that
-/// refuses credentials (a WebSocket's 401 or 403) is a `Why::Broker` with such a reason code.
+/// Why a link could not be made. The one place where an error of a layer below MQTT becomes a reason of the session.
 fn not_opened(error: LinkError) -> Why {
     match error {
         LinkError::Tls(failure) => Why::Tls(failure),
         error if error.refuses_credentials() => Why::Refused(error.to_string()),
+        error if error.refuses_proxy_credentials() => Why::ProxyRefused(error.to_string()),
         error => Why::Unreachable(error.to_string()),
     }
 }

@@ -161,6 +161,29 @@ fn a_broker_that_refuses_and_closes_is_left_alone() {
 }
 
 #[test]
+fn a_failed_commit_does_not_make_a_broker_that_refused_be_asked_again() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, _thread) = broker(100, |_, _| vec![connack(ReasonCode::NotAuthorized)]);
+        let client = Homing::open(options(folder.path(), address)).await.unwrap();
+        let mut states = client.state();
+        while !matches!(states.get(), State::Waiting { .. }) {
+            states.changed().await.unwrap();
+        }
+        sql(folder.path(), BREAK);
+        for _ in 0..3 {
+            client.publish(on()).await.unwrap_err();
+        }
+        sql(folder.path(), MEND);
+        client.publish(on()).await.unwrap();
+        while !matches!(states.get(), State::Waiting { retry_in_ms: 200_000.., .. }) {
+            states.changed().await.unwrap();
+        }
+        assert_eq!(client.metrics().link_attempts, 1);
+    });
+}
+
+#[test]
 fn acknowledgements_are_read_however_many_publish() {
     run(async {
         let folder = tempfile::tempdir().unwrap();

@@ -121,7 +121,8 @@ fn waits_are_answered_by_the_rows_after_a_commit_that_failed_and_yet_happened() 
     let Packet::Publish(second) = &sends[1] else { panic!("{sends:?}") };
     let ack = ConnAck { session_present: true, reason: ReasonCode::Success, properties: ConnAckProperties::default() };
     let up = [Packet::ConnAck(Box::new(ack)), Packet::PubAck(Ack::ok(second.pid))];
-    bench.turn(vec![TurnInput::Session(Input::LinkUp(None))]);
+    // The app does not wait for the next attempt.
+    bench.turn(vec![TurnInput::Session(Input::Connect), TurnInput::Session(Input::LinkUp(None))]);
     bench.turn(up.into_iter().map(packet).collect());
     assert_eq!(all.try_recv().unwrap(), Ok(true));
 }

@@ -280,7 +280,7 @@ fn p3_a_repeat_of_qos_2_is_released_like_any_other() {
         reason: crate::model::reason::ReasonCode::Success,
         properties: Default::default(),
     };
-    bench.turn(vec![TurnInput::Session(Input::Tick), TurnInput::Session(Input::LinkUp(None))]);
+    bench.turn(vec![TurnInput::Session(Input::Connect), TurnInput::Session(Input::LinkUp(None))]);
     bench.turn(vec![packet(Packet::ConnAck(Box::new(ack)))]);
     let sends = bench.turn(vec![retained(QoS::ExactlyOnce, 2, "door", "open")]);
     assert_eq!(sends, [Packet::PubRec(Ack::ok(2))]);

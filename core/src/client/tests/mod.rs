@@ -3,6 +3,7 @@ mod addresses;
 mod aging;
 mod app;
 mod counters;
+mod crossing;
 mod damaged;
 mod driver;
 mod engine;

@@ -1,6 +1,7 @@
 //! Who the server is: the usual verification, or the app's, and then the pins.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
@@ -92,7 +93,10 @@ impl ServerCertVerifier for Check {
             }
             By::App(trust) => {
                 let chain: Vec<&[u8]> = std::iter::once(server).chain(between).map(AsRef::as_ref).collect();
-                trust.check(&chain, &name.to_str()).map_err(|reason| refused(TlsFailure::NotTrusted { reason }))?;
+                // A callback in another language may panic here where it throws there; it has not said yes.
+                let checked = catch_unwind(AssertUnwindSafe(|| trust.check(&chain, &name.to_str())))
+                    .unwrap_or_else(|_| Err("the app's check panicked".to_owned()));
+                checked.map_err(|reason| refused(TlsFailure::NotTrusted { reason }))?;
             }
             By::Nobody => {}
         }

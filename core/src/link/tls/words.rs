@@ -7,15 +7,18 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::Identity;
+use super::{Identity, Spoken};
 use crate::model::tls::TlsFailure;
 
-/// A handshake that failed; `heard`: whether the server has sent anything.
-pub(super) fn handshake(error: &io::Error, heard: bool, identity: &Identity, host: &str) -> TlsFailure {
-    match (rustls_error(error), heard) {
+/// A handshake that failed.
+pub(super) fn handshake(error: &io::Error, spoken: Spoken, identity: &Identity, host: &str) -> TlsFailure {
+    match (rustls_error(error), spoken) {
+        (Some(Error::InvalidMessage(_)), Spoken::Other) => {
+            TlsFailure::NoTls { seen: "its answer is of another protocol" }
+        }
         (Some(error), _) => failure(error, identity, host),
-        (None, false) => TlsFailure::NoTls { seen: "it closed the link at our greeting" },
-        (None, true) => TlsFailure::Cut { detail: error.to_string() },
+        (None, Spoken::Nothing) => TlsFailure::NoTls { seen: "it closed the link at our greeting" },
+        (None, _) => TlsFailure::Cut { detail: error.to_string() },
     }
 }
 
@@ -37,7 +40,7 @@ fn failure(error: &Error, identity: &Identity, host: &str) -> TlsFailure {
         Error::AlertReceived(alert) => refusal(*alert, identity, host),
         Error::PeerIncompatible(what) => TlsFailure::NoCommonVersion { detail: format!("{what:?}") },
         Error::NoApplicationProtocol => TlsFailure::AlpnRefused,
-        Error::InvalidMessage(_) => TlsFailure::NoTls { seen: "its answer is of another protocol" },
+        Error::InvalidMessage(what) => TlsFailure::Other(format!("the server does not keep to TLS: {what:?}")),
         Error::NoCertificatesPresented => TlsFailure::BadCertificate { problem: "it shows none".to_owned() },
         other => TlsFailure::Other(other.to_string()),
     }
@@ -67,15 +70,22 @@ fn certificate(error: &CertificateError, host: &str) -> TlsFailure {
                 TlsFailure::ChainTooLong
             }
             (_, Some(webpki::Error::CaUsedAsEndEntity)) => TlsFailure::CaAsServer,
+            (_, Some(webpki::Error::EndEntityUsedAsCa)) => {
+                bad("one of them is signed by a certificate that is no authority's (CA:TRUE is missing)".to_owned())
+            }
+            (_, Some(webpki::Error::UnsupportedCertVersion)) => {
+                bad("X.509 version 1, which cannot name a host; make it anew, with a subjectAltName".to_owned())
+            }
             (None, other_error) => bad(other_error.map_or_else(|| other.to_string(), |error| format!("{error:?}"))),
         },
         other => bad(other.to_string()),
     }
 }
 
-/// `DnsName("home.local")` is how the verifier writes a name.
+/// `DnsName("home.local")` and `IpAddress(10.0.0.1)` are how the verifier writes names.
 fn plain(name: &str) -> String {
-    name.split('"').nth(1).unwrap_or(name).to_owned()
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"').to_owned()
 }
 
 fn since(later: UnixTime, earlier: UnixTime) -> Duration {

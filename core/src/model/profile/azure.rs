@@ -82,7 +82,8 @@ impl AzureIotHub {
 }
 
 /// A client of an Event Grid namespace, over MQTT 5. Its tokens come from the app, as enhanced authentication
-/// ([`Credentials::enhanced`](crate::Credentials::enhanced)) with the method [`AzureEventGrid::METHOD`].
+/// ([`Credentials::enhanced`](crate::Credentials::enhanced)) with the method [`AzureEventGrid::METHOD`] or
+/// [`AzureEventGrid::ENTRA_METHOD`]; or it shows a client certificate, with its authentication name as the user name.
 #[derive(Debug, Clone)]
 pub struct AzureEventGrid {
     client_id: ClientId,
@@ -90,8 +91,11 @@ pub struct AzureEventGrid {
 }
 
 impl AzureEventGrid {
-    /// The authentication method of a JSON Web Token; renewed on the standing link by AUTH (0x19).
+    /// The authentication method of a JSON Web Token that an OpenID Connect provider has issued; renewed on the standing link
+    /// by AUTH (0x19).
     pub const METHOD: &'static str = "CUSTOM-JWT";
+    /// The same for one of Microsoft Entra ID.
+    pub const ENTRA_METHOD: &'static str = "OAUTH2-JWT";
 
     /// `host`: the namespace's MQTT host name. `client_id`: the client's session name, 1 to 128 bytes.
     ///

@@ -10,7 +10,7 @@ use super::SpkiPin;
 #[non_exhaustive]
 pub enum TlsFailure {
     /// The server's certificate is no longer valid.
-    #[error("the server's certificate expired {} ago; renew it at the broker, or set this device's clock", age(*.ago))]
+    #[error("the server's certificate expired {} ago; renew it at the broker (or the authority's in between), or set this device's clock", age(*.ago))]
     Expired {
         /// How long, by this device's clock.
         ago: Duration,
@@ -153,7 +153,8 @@ fn age(time: Duration) -> String {
 fn names(presented: &[String]) -> String {
     const SHOWN: usize = 5;
     if presented.is_empty() {
-        return ", and names nobody".to_owned();
+        // Many manuals make such: a common name, which nobody looks at any more (RFC 9525).
+        return ", and names no host (only a subjectAltName counts, not the common name)".to_owned();
     }
     let more = if presented.len() > SHOWN { ", …" } else { "" };
     format!(" but for {}{more}", presented.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", "))

@@ -8,12 +8,14 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{Error as PemError, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error as RustlsError, InconsistentKeys};
+use rustls::{CertificateError, Error as RustlsError};
 use x509_cert::Certificate;
-use x509_cert::der::Decode;
+use x509_cert::der::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{CaCertificates, ClientIdentity};
+
+const NO_CERTIFICATE: &str = "what it holds is not a certificate; was it cut short or edited?";
 
 /// Why a certificate, key, pin or name was refused. Keys are never quoted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,8 +102,8 @@ pub enum TlsInputError {
 /// The file's bytes, and its name for errors. Any file may hold a key.
 pub(super) fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, String), TlsInputError> {
     let name = file.display().to_string();
-    match std::fs::read(file) {
-        Ok(text) => Ok((Zeroizing::new(text), name)),
+    match super::file::read(file) {
+        Ok(text) => Ok((text, name)),
         Err(error) => Err(TlsInputError::Unreadable { file: name, detail: error.to_string() }),
     }
 }
@@ -109,20 +111,28 @@ pub(super) fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, String), TlsInput
 /// A block's number, from 1, its kind, and what it holds.
 type Block = (usize, SectionKind, Zeroizing<Vec<u8>>);
 
-/// The blocks of a PEM text. Only kinds that the parser knows are counted.
+/// The blocks of a PEM text of the kinds that the parser knows; all are counted, as people do.
 fn blocks(text: &[u8], file: &str) -> Result<Vec<Block>, TlsInputError> {
+    // Windows' editors put a byte order mark in front; with it the first block would be none.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let begins =
+        |at: &usize| text[*at..].starts_with(b"-----BEGIN") && (*at == 0 || matches!(text[*at - 1], b'\n' | b'\r'));
+    let starts: Vec<usize> = (0..text.len()).filter(begins).collect();
     let mut blocks = Vec::new();
-    for (at, block) in <(SectionKind, Vec<u8>)>::pem_slice_iter(text).enumerate() {
-        let (kind, der) = block.map_err(|error| {
-            let problem = match error {
-                PemError::MissingSectionEnd { .. } => "its -----END line is missing".to_owned(),
-                PemError::IllegalSectionStart { .. } => "its -----BEGIN line is wrong".to_owned(),
-                PemError::Base64Decode(_) => "its base64 is wrong".to_owned(),
-                _ => "it is too large".to_owned(),
-            };
-            TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
-        })?;
-        blocks.push((at + 1, kind, Zeroizing::new(der)));
+    for (at, start) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(text.len());
+        for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(&text[*start..end]) {
+            let (kind, der) = block.map_err(|error| {
+                let problem = match error {
+                    PemError::MissingSectionEnd { .. } => "its -----END line is missing".to_owned(),
+                    PemError::IllegalSectionStart { .. } => "its -----BEGIN line is wrong".to_owned(),
+                    PemError::Base64Decode(_) => "its base64 is wrong".to_owned(),
+                    _ => "it is too large".to_owned(),
+                };
+                TlsInputError::Pem { file: file.to_owned(), block: at + 1, problem }
+            })?;
+            blocks.push((at + 1, kind, Zeroizing::new(der)));
+        }
     }
     Ok(blocks)
 }
@@ -144,7 +154,10 @@ pub(super) fn authorities(text: &[u8], file: &str) -> Result<CaCertificates, Tls
         roots.add(der).map_err(|error| TlsInputError::Certificate {
             file: file.to_owned(),
             block,
-            problem: error.to_string(),
+            problem: match error {
+                RustlsError::InvalidCertificate(CertificateError::BadEncoding) => NO_CERTIFICATE.to_owned(),
+                error => error.to_string(),
+            },
         })?;
     }
     Ok(CaCertificates(Arc::new(roots)))
@@ -160,35 +173,27 @@ pub(super) fn identity(
         return Err(TlsInputError::EncryptedKey { file: key_file.to_owned() });
     }
     let certificates = certificates(text, file)?;
-    let not_after_s = not_after_s(&certificates[0], file)?;
+    let own = parsed(&certificates[0], file)?;
     let chain = certificates.into_iter().map(|(_, der)| der).collect();
     let (block, mut der) = private_key(key_text, key_file)?;
     // By reference, so that the DER can be overwritten.
     let key = any_supported_type(&der);
     der.zeroize();
     let key = key.map_err(|_| TlsInputError::Key { file: key_file.to_owned(), block })?;
-    let key = CertifiedKey::new(chain, key);
-    match key.keys_match() {
-        Ok(()) | Err(RustlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-        Err(RustlsError::InconsistentKeys(_)) => {
-            return Err(TlsInputError::KeyMismatch { certificate: file.to_owned(), key: key_file.to_owned() });
-        }
-        Err(error) => {
-            return Err(TlsInputError::Certificate { file: file.to_owned(), block: 1, problem: error.to_string() });
-        }
+    // Not by rustls' `keys_match`: it refuses certificates of version 1, which brokers take and their manuals make.
+    let public = own.tbs_certificate.subject_public_key_info.to_der().ok();
+    if key.public_key().is_some_and(|known| public.as_deref() != Some(known.as_ref())) {
+        return Err(TlsInputError::KeyMismatch { certificate: file.to_owned(), key: key_file.to_owned() });
     }
-    Ok(ClientIdentity { key: Arc::new(key), not_after_s })
+    let not_after_s = own.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+    Ok(ClientIdentity { key: Arc::new(CertifiedKey::new(chain, key)), not_after_s })
 }
 
-/// Until when a certificate is valid, in Unix seconds.
-fn not_after_s((block, der): &(usize, CertificateDer<'_>), file: &str) -> Result<u64, TlsInputError> {
-    match Certificate::from_der(der) {
-        Ok(parsed) => Ok(parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()),
-        Err(error) => {
-            let (file, problem) = (file.to_owned(), error.to_string());
-            Err(TlsInputError::Certificate { file, block: *block, problem })
-        }
-    }
+fn parsed((block, der): &(usize, CertificateDer<'_>), file: &str) -> Result<Certificate, TlsInputError> {
+    Certificate::from_der(der).map_err(|error| {
+        let (file, problem) = (file.to_owned(), format!("{NO_CERTIFICATE} ({error})"));
+        TlsInputError::Certificate { file, block: *block, problem }
+    })
 }
 
 /// The first private key, and the number of its block.

@@ -1,9 +1,11 @@
 //! Input that does not fit: each has an error that says where.
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::*;
-use keys::{EC_CERTIFICATE, EC_SEC1, RSA_CERTIFICATE, RSA_PKCS1};
+use keys::{EC_CERTIFICATE, EC_SEC1, RSA_CERTIFICATE, RSA_PKCS1, V1_CERTIFICATE};
 
 mod keys;
 
@@ -34,6 +36,11 @@ fn authorities_that_do_not_parse_are_named_by_their_block() {
     assert_ne!(spoilt, good);
     let error = authorities(&format!("{good}{good}{spoilt}"));
     assert!(matches!(error, TlsInputError::Certificate { block: 3, .. }), "{error}");
+    assert!(!error.to_string().contains("BadEncoding"), "no word of the library's own: {error}");
+    // People count every block, also of kinds that say nothing here.
+    let parameters = "-----BEGIN DH PARAMETERS-----\nMAYCAQUCAQI=\n-----END DH PARAMETERS-----\n";
+    let error = authorities(&format!("{parameters}{good}{spoilt}"));
+    assert!(matches!(error, TlsInputError::Certificate { block: 3, .. }), "{error}");
     let base64 = good.replacen("MII", "M!I", 1);
     assert!(matches!(authorities(&base64), TlsInputError::Pem { block: 1, .. }));
 }
@@ -48,6 +55,29 @@ fn a_file_is_named_in_every_error() {
     std::fs::write(&empty, "").unwrap();
     let error = ClientIdentity::from_pem_files(&empty, &empty).unwrap_err();
     assert!(error.to_string().contains("empty.pem holds no certificate"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_none_is_refused_in_time_and_a_pipe_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = std::time::Instant::now();
+    let refused = |name: &str| CaCertificates::from_pem_file(folder.path().join(name)).unwrap_err().to_string();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    assert!(refused("folder").contains("folder cannot be read: "), "{}", refused("folder"));
+    std::fs::File::create(folder.path().join("huge")).unwrap().set_len(1 << 30).unwrap();
+    assert!(refused("huge").contains("longer than 4 MiB"), "{}", refused("huge"));
+    let endless = CaCertificates::from_pem_file("/dev/zero").unwrap_err().to_string();
+    assert!(endless.contains("longer than 4 MiB"), "{endless}");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(refused("pipe").contains("nobody writes into it"), "{}", refused("pipe"));
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    let (good, _) = made();
+    let (end, text) = (pipe.clone(), good.clone());
+    let writer = std::thread::spawn(move || std::fs::write(end, text).unwrap());
+    assert_eq!(CaCertificates::from_pem_file(&pipe).unwrap().0.len(), 1);
+    writer.join().unwrap();
 }
 
 #[test]
@@ -116,4 +146,44 @@ fn nothing_secret_is_printed() {
         ..TlsOptions::default()
     };
     assert!(format!("{options:?}").contains("ClientIdentity(redacted)"), "{options:?}");
+}
+
+#[test]
+fn a_certificate_of_version_1_is_shown_as_it_is() {
+    // `openssl x509 -req` without extensions makes such, and mosquitto's manual says so. Whether it is good is the broker's word.
+    let read = ClientIdentity::from_pem(V1_CERTIFICATE.as_bytes(), EC_SEC1.as_bytes());
+    assert!(read.is_ok(), "{read:?}");
+    assert!(matches!(identity(V1_CERTIFICATE, RSA_PKCS1), TlsInputError::KeyMismatch { .. }));
+}
+
+#[test]
+fn texts_as_other_systems_write_them_are_read() {
+    let (first, key) = made();
+    let second = made().0;
+    let both = format!("{first}{second}");
+    for (written, what) in [
+        (format!("\u{feff}{both}"), "a byte order mark"),
+        (both.replace('\n', "\r\n"), "CRLF"),
+        (both.replace('\n', "\r"), "CR"),
+        (format!("\u{feff}# comment\r\n\r\n{}trailing", both.replace('\n', "  \r\n")), "spaces at the ends"),
+        (format!("subject=/CN=x\n{first}issuer=/CN=y\n\n{second}"), "openssl's words between"),
+        (format!("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n{both}"), "another kind"),
+        (both.trim_end().to_owned(), "no end of line"),
+    ] {
+        let read = CaCertificates::from_pem(written.as_bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(read.0.len(), 2, "{what}");
+    }
+    let crlf = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    ClientIdentity::from_pem(crlf(&first).as_bytes(), crlf(&key).as_bytes()).unwrap();
+}
+
+#[test]
+fn what_is_no_pem_says_that_it_should_be() {
+    let (good, _) = made();
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let der = CertificateDer::from_pem_slice(good.as_bytes()).unwrap();
+    for text in [&utf16[..], &der[..], b"\xff\xfe", b"\0", b"\xef\xbb\xbf"] {
+        let error = CaCertificates::from_pem(text).unwrap_err().to_string();
+        assert!(error.contains("is it PEM"), "{error}");
+    }
 }

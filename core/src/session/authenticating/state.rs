@@ -1,6 +1,6 @@
 //! What is known of the credentials in use, and of the exchange that is under way.
 
-use super::{ASK_DISTANCE_MS, MARGIN_MS, Pending};
+use super::{ASK_DISTANCE_MS, CLOCK_STEP_MS, MARGIN_MS, Pending};
 use crate::model::credentials::{Credentials, WhyAsked};
 use crate::session::effect::Now;
 use crate::wire::packet::{ConnAck, Packet};
@@ -26,6 +26,8 @@ pub(in crate::session) struct Authentication {
     pub(super) refresh_at: Option<i64>,
     pub(super) refresh_wait: i64,
     pub(super) asked_at: i64,
+    /// The wall clock less `Now::mono_ms` when the last ones were refused.
+    pub(super) refused_clock: Option<i64>,
     /// Others, for the next CONNECT.
     pub(super) fresh: Option<Box<Credentials>>,
     /// The new link that they need is made then at the latest.
@@ -55,6 +57,7 @@ impl Default for Authentication {
             refresh_at: None,
             refresh_wait: ASK_DISTANCE_MS,
             asked_at: 0,
+            refused_clock: None,
             fresh: None,
             go_by: None,
             changing: false,
@@ -78,12 +81,40 @@ impl Authentication {
         self.refresh_wait = ASK_DISTANCE_MS;
     }
 
+    /// Why the provider is asked next.
+    pub(in crate::session) fn why(&self) -> WhyAsked {
+        self.why
+    }
+
+    /// An earlier session of this run would have said so.
+    pub(in crate::session) fn go_on(&mut self, why: WhyAsked) {
+        self.why = why;
+    }
+
     /// What belongs to a link ends with it.
     pub(in crate::session) fn link_ended(&mut self) {
         (self.method, self.renewing, self.rounds, self.pending) = (None, false, 0, None);
         (self.answer_by, self.refresh_at, self.go_by) = (None, None, None);
         (self.connack, self.proven) = (None, false);
         self.behind.clear();
+    }
+
+    /// The app has said that there are others than the provider gave last. A refusal tells it more.
+    pub(super) fn are_old(&mut self) {
+        if matches!(self.why, WhyAsked::First | WhyAsked::Reconnect) {
+            self.why = WhyAsked::Expired;
+        }
+    }
+
+    /// A signed URL is for one attempt: its time runs out.
+    pub(in crate::session) fn forget_signed(&mut self) {
+        self.fresh.take_if(|fresh| fresh.target.is_some());
+    }
+
+    /// Whether the wall clock was put to another time since the last ones were refused: others may be right now. Says so once.
+    pub(super) fn is_clock_set(&mut self, now: Now) -> bool {
+        let step = |then: &mut i64| (now.wall_ms - now.mono_ms).abs_diff(*then) >= CLOCK_STEP_MS;
+        self.refused_clock.take_if(step).is_some()
     }
 
     pub(super) fn is_due(&self, now: Now) -> bool {

@@ -67,6 +67,7 @@ impl Connection {
             _ => self.after(why, up_since.is_some(), renewable, now, rng),
         };
         self.retry_at = Some(now.saturating_add_unsigned(wait));
+        self.waiting = Some(why.clone());
         // The pace may make it longer.
         let retry_in_ms = self.due().map_or(0, |at| u64::try_from(at - now).unwrap_or(0));
         (State::Waiting { retry_in_ms, why }, probable_take_over)
@@ -126,6 +127,7 @@ fn is_refusal(why: &Why, renewable: bool) -> bool {
     match why {
         Why::Broker(reason) => reason.refuses_credentials() && !renewable,
         Why::Refused(_) => !renewable,
+        Why::ProxyRefused(_) => true,
         Why::Credentials(error) => error.is_lasting(),
         _ => false,
     }

@@ -55,10 +55,10 @@ impl Outbound {
     /// How a row may be sent on this link, or the reason why it may not.
     pub(super) fn supported(row: &OutboxRow, limits: &LinkLimits, cx: &Context<'_>) -> Result<Sent, ReasonCode> {
         let mut sent = Sent { qos: row.qos, retain: row.retain };
-        if row.topic.as_str().len() > limits.max_topic {
+        if limits.service.topic_problem(row.topic.as_str()).is_some() {
             return Err(ReasonCode::TopicNameInvalid);
         }
-        if row.payload.len() > limits.max_payload {
+        if row.payload.len() > limits.service.max_payload {
             return Err(ReasonCode::PacketTooLarge);
         }
         if row.qos > limits.max_qos {

@@ -28,6 +28,7 @@ use super::effect::{Effects, Now};
 use super::packet_ids::{LANES, NORMAL};
 use crate::model::event::{Fate, Metrics};
 use crate::model::message::{QoS, StoreId};
+use crate::model::profile::ServiceLimits;
 use crate::model::reason::ReasonCode;
 use crate::model::rows::{Hot, InFlightRow, OutboxRow, Outcome, join_id, split_id};
 use crate::model::writes::Write;
@@ -51,10 +52,8 @@ pub struct LinkLimits {
     pub retain: bool,
     /// The broker's maximum packet size.
     pub max_packet: usize,
-    /// The service's largest payload, in bytes.
-    pub max_payload: usize,
-    /// The service's longest topic, in bytes.
-    pub max_topic: usize,
+    /// What the profile's service takes beside that.
+    pub service: ServiceLimits,
 }
 
 /// What the rules need besides the outbox itself.
@@ -322,7 +321,7 @@ impl Outbound {
         }
         let pid = Self::pid(id, cx.salt);
         self.credit -= size as i64 + 8;
-        self.rate.took(cx.now.mono_ms);
+        self.rate.took(row.payload.len(), cx.now.mono_ms);
         cx.metrics.sent += 1;
         self.queues[lane].slots.put(
             ord,

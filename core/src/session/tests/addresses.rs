@@ -189,7 +189,7 @@ fn each_address_has_its_own_credentials() {
         assert_eq!(rig.link_up().credentials.unwrap().user, expected);
         rig.input(Input::LinkDown(Why::Closed));
     }
-    assert_eq!(rig.row.broker.as_deref(), Some("mqtt://a:1883 mqtt://b:1883 mqtt://c:1883"));
+    assert_eq!(rig.row.broker.as_deref(), Some("?mqtt://a:1883 ?mqtt://b:1883 ?mqtt://c:1883"));
 }
 
 #[test]

@@ -290,3 +290,40 @@ fn a_provider_that_is_signed_out_waits_for_the_apps_word() {
     rig.input(Input::CredentialsChanged);
     assert!(rig.open);
 }
+
+#[test]
+fn a_clock_that_is_put_right_ends_the_wait_of_a_refusal_once() {
+    let refused = || {
+        let mut rig = Rig::new(provided);
+        let signed = token(&rig, 600);
+        rig.link_up_as(Some(signed));
+        rig.refuse(ReasonCode::NotAuthorized);
+        rig.closed();
+        rig.pass(10_000);
+        rig
+    };
+    for step in [56 * 365 * 86_400_000, 60_000, -60_000] {
+        let mut rig = refused();
+        rig.now.wall_ms += step;
+        rig.input(Input::Tick);
+        assert!(rig.open, "{step}");
+        let signed = token(&rig, 600);
+        rig.link_up_as(Some(signed));
+        rig.refuse(ReasonCode::NotAuthorized);
+        rig.closed();
+        rig.pass(250_000);
+        assert!(!rig.open, "it is right now, and refused all the same");
+    }
+    let mut rig = refused();
+    rig.now.wall_ms += 59_000;
+    rig.pass(250_000);
+    assert!(!rig.open, "a clock that drifts says nothing");
+    // Static credentials are the same by any clock.
+    let mut rig = Rig::new(|options| options.credentials = Some(Credentials::new("me", None).into()));
+    rig.link_up();
+    rig.refuse(ReasonCode::NotAuthorized);
+    rig.closed();
+    rig.now.wall_ms += 86_400_000;
+    rig.pass(200_000);
+    assert!(!rig.open);
+}

@@ -1,6 +1,7 @@
 //! Tests of the session alone: rows in memory, packets by hand, time as a number.
 mod addresses;
 mod authenticating;
+mod changed;
 mod connection;
 mod credentials;
 mod gaps;
@@ -12,12 +13,15 @@ mod hostile_resume;
 mod hostile_subscribe;
 mod inbound;
 mod lanes;
+mod orders;
 mod outbound;
+mod outlive;
 mod parking;
 mod poison;
 mod profile;
 mod redirects;
 mod rig;
 mod rows;
+mod unheard;
 mod waking;
 mod words;

@@ -4,7 +4,7 @@ use super::rig::{Rig, words};
 use crate::model::event::{Event, Fate, Gap, GapCause, State};
 use crate::model::message::{IfUnsupported, QoS};
 use crate::model::options::{Options, Version};
-use crate::model::profile::{Profile, Tencent};
+use crate::model::profile::{Aws, Profile, Tencent};
 use crate::model::reason::ReasonCode;
 use crate::model::topic::TopicName;
 use crate::session::effect::Input;
@@ -73,6 +73,74 @@ fn a_wish_for_qos_2_is_subscribed_to_with_what_the_service_knows_one_filter_a_pa
         .filter_map(|packet| if let Packet::Subscribe(one) = packet { Some(one.wish.qos) } else { None })
         .collect();
     assert_eq!(asked, [QoS::AtLeastOnce, QoS::AtLeastOnce]);
+}
+
+fn aws(options: &mut Options) {
+    options.profile = Profile::Aws(Aws::x509("a-ats.iot.eu-west-1.amazonaws.com").unwrap());
+}
+
+fn refused_filters(rig: &Rig) -> Vec<(&str, ReasonCode)> {
+    let refused = |event| match event {
+        &Event::SubscribeRefused { ref filter, reason } => Some((filter.as_str(), reason)),
+        _ => None,
+    };
+    rig.events.iter().filter_map(refused).collect()
+}
+
+#[test]
+fn topics_and_filters_that_another_broker_took_do_not_cost_the_link() {
+    let mut rig = Rig::new(aws);
+    let topics = ["a/b/c/d/e/f/g/h", "a/b/c/d/e/f/g/h/i", "$aws/rules/r/a/b/c/d/e/f/g/h", &"t".repeat(257)];
+    let ids = topics.map(|topic| rig.publish_row(1, |row| row.topic = TopicName::new(topic).unwrap()));
+    let deep = "a/b/c/d/e/f/g/h/#";
+    for filter in [deep, "$share/group/a/b/c/d/e/f/g/#", "a/b"] {
+        rig.subscribe(filter);
+    }
+    rig.online(false);
+    rig.pass(100);
+    assert_eq!(refused_filters(&rig), [(deep, ReasonCode::TopicFilterInvalid)]);
+    let sent = words(&rig.sent());
+    assert_eq!(sent.iter().filter(|word| word.starts_with("subscribe")).count(), 2, "{sent:?}");
+    assert_eq!(sent.iter().filter(|word| word.starts_with("publish")).count(), 2, "{sent:?}");
+    for id in [ids[1], ids[3]] {
+        assert_eq!(rig.fates[&id], Fate::Refused(ReasonCode::TopicNameInvalid));
+    }
+}
+
+#[test]
+fn a_second_at_aws_has_100_messages_and_half_a_mebibyte() {
+    let mut rig = Rig::new(aws);
+    rig.online(false);
+    rig.sent();
+    for _ in 0..200 {
+        rig.publish(1);
+    }
+    let most = |times: &[i64]| {
+        times.iter().map(|start| times.iter().filter(|at| (*start..start + 1000).contains(at)).count()).max()
+    };
+    let times = sent_at(&mut rig, 5_000);
+    assert_eq!(times.len(), 200);
+    assert!(most(&times) <= Some(100) && times[199] < 2_500, "{times:?}");
+    for _ in 0..16 {
+        rig.publish_row(1, |row| row.payload = vec![0; 128 << 10].into());
+    }
+    let times = sent_at(&mut rig, 6_000);
+    assert_eq!((times.len(), most(&times)), (16, Some(4)), "{times:?}");
+}
+
+#[test]
+fn no_more_than_the_service_takes_are_in_flight() {
+    let mut rig = Rig::new(|options| {
+        aws(options);
+        options.version = Version::V311;
+    });
+    rig.online(false);
+    rig.sent();
+    for _ in 0..150 {
+        rig.publish(1);
+    }
+    rig.pass(5_000);
+    assert_eq!(rig.sent().len(), 100);
 }
 
 #[test]

@@ -118,6 +118,11 @@ impl Rig {
 
     /// The process dies and comes again, perhaps with other options.
     pub(super) fn restart(&mut self) {
+        self.rebuild(|_| {});
+    }
+
+    /// The session is rebuilt from its rows; `go_on`: with what the process still knows.
+    pub(super) fn rebuild(&mut self, go_on: impl FnOnce(&mut Session)) {
         let in_flight = self.outbox.iter().filter(|(id, _)| self.hot.is_in_flight(**id)).map(|(id, row)| {
             let (qos, downgraded) = self.sent_as.get(id).copied().unwrap_or((row.qos, false));
             let released = self.released.contains(id);
@@ -133,6 +138,7 @@ impl Rig {
             skipped_pids: self.skipped.clone(),
         };
         self.session = Session::new(Arc::new(self.options.clone()), restored, 2);
+        go_on(&mut self.session);
         self.sends.clear();
         (self.open, self.close) = (false, false);
         self.input(Input::Tick);

@@ -59,6 +59,48 @@ fn flags_go_before_the_file_and_the_url_before_user() {
 }
 
 #[test]
+fn what_the_file_has_for_its_brokers_goes_to_no_other_host() {
+    let file = "broker = ['mqtts://home.example', 'mqtts://10.0.0.7:1']\nuser = 'u'\npassword = 'sesame'\n";
+    let with = |broker: &str, text: &str| {
+        let mut common = Common { broker: vec![broker.to_owned()], ..Common::default() };
+        common.merge(Path::new("c.toml"), text).unwrap();
+        common.options()
+    };
+    for same in ["mqtt://HOME.example:7", "wss://10.0.0.7/mqtt", "mqtt://me:mine@other.example"] {
+        assert!(given(&with(same, file).unwrap()).is_some(), "{same}");
+    }
+    let refused = |broker: &str, text: &str| match with(broker, text) {
+        Err(Failure::Usage(problem)) => problem,
+        other => panic!("{broker}: {:?}", other.map(|_| ())),
+    };
+    for other in ["mqtts://other.example", "mqtts://home.example mqtts://other.example", "mqtt://localhost"] {
+        let problem = refused(other, file);
+        assert!(problem.contains("user and password in c.toml are for the brokers in it"), "{problem}");
+        assert!(!problem.contains("sesame"), "{problem}");
+    }
+    let headers = "broker = 'wss://home.example'\n[websocket-headers]\nAuthorization = 'Bearer sesame'\n";
+    assert!(refused("wss://other.example", headers).contains("the WebSocket headers in c.toml"));
+    assert!(with("mqtts://other.example", headers).is_ok(), "no header goes there");
+    let here = "broker = 'mqtt://localhost:1'\nuser = 'u'\n";
+    assert!(with("mqtt://127.0.0.1:2", here).is_ok(), "the same machine");
+    assert!(with("mqtt://other.example", "user = 'u'\n").is_ok(), "the file names no broker");
+}
+
+#[test]
+fn the_files_proxy_can_be_undone() {
+    for (flag, expected) in [
+        (None, Proxy::Url(ProxyUrl::parse("http://proxy:3128").unwrap())),
+        (Some("none"), Proxy::Direct),
+        (Some("system"), Proxy::System),
+    ] {
+        let mut common = Common { proxy: flag.map(str::to_owned), ..Common::default() };
+        common.merge(Path::new("c.toml"), "proxy = 'http://proxy:3128'").unwrap();
+        assert_eq!(common.options().unwrap().proxy, expected, "{flag:?}");
+    }
+    assert_eq!(merged("proxy = 'none'").unwrap().options().unwrap().proxy, Proxy::Direct);
+}
+
+#[test]
 fn a_broker_has_several_addresses_in_order() {
     let addresses = |common: Common| {
         let options = common.options().unwrap();
