@@ -68,7 +68,7 @@ final class Broker: @unchecked Sendable {
             \(lines)
             """.write(to: folder.file("mosquitto.conf"), atomically: true, encoding: .utf8)
             let process = try Self.start(folder)
-            if Self.accepts(port, process) {
+            if Self.accepts(port, process, folder) {
                 self.port = port
                 self.process = process
                 return
@@ -95,12 +95,13 @@ final class Broker: @unchecked Sendable {
     func restart() throws {
         try stop()
         process = try Self.start(folder)
-        guard Self.accepts(port, process) else {
+        guard Self.accepts(port, process, folder) else {
             throw Setup(description: "mosquitto did not come back: \(Self.log(folder))")
         }
     }
 
     private static func start(_ folder: Folder) throws -> Process {
+        try? FileManager.default.removeItem(at: folder.file("log"))
         let process = Process()
         process.executableURL = try program("mosquitto")
         process.arguments = ["-c", folder.file("mosquitto.conf").path]
@@ -110,10 +111,11 @@ final class Broker: @unchecked Sendable {
         return process
     }
 
-    /// A bound that only a broken machine meets.
-    private static func accepts(_ port: UInt16, _ process: Process) -> Bool {
+    /// A bound that only a broken machine meets. The log as well: on a busy machine somebody else may have taken the port, and
+    /// then what accepts there is not ours.
+    private static func accepts(_ port: UInt16, _ process: Process, _ folder: Folder) -> Bool {
         for _ in 0..<3_000 {
-            if connects(port) { return true }
+            if log(folder).contains(" running"), connects(port) { return true }
             if !process.isRunning { return false }
             usleep(10_000)
         }
