@@ -124,8 +124,13 @@ final class Child: @unchecked Sendable {
         consuming.cancel()
         let rest = got.with { $0 }
         let first = try #require(rest.first).0
-        #expect(first <= said.count + 1, "nothing was skipped")
-        if how == "done" { #expect(first > said.count, "what was committed as done does not come again") }
+        if how == "done" {
+            #expect(first > said.count, "what was committed as done does not come again")
+            // The last one was perhaps committed, and the child killed before it said so.
+            #expect(first <= said.count + 2, "nothing was skipped")
+        } else {
+            #expect(first <= said.count + 1, "nothing was skipped")
+        }
         #expect(rest.map(\.0) == Array(first...UInt64(count)), "no hole, none twice")
         #expect(rest.map(\.1) == (Int(first) - 1..<count).map { "\($0)" })
         try await sender.close()
