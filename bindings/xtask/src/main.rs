@@ -127,8 +127,9 @@ fn maven(goals: &[&str]) -> Outcome {
     run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom, &bindings], goals].concat())
 }
 
-/// The script finds a Swift toolchain, or makes one, and generates by itself: the root that it makes holds no Rust.
+/// The script finds a Swift toolchain, or makes one, and has the sources generated: the root that it makes holds no Rust.
 fn swift(what: &str, profile: Profile) -> Outcome {
-    generate::generate(Language::Swift, profile)?;
-    run("ios/test", if what == "build" { &["--build-only"] } else { &[] })
+    let profile = if profile == Profile::Mobile { "mobile" } else { "dev" };
+    let arguments = ["--profile", profile, "--build-only"];
+    run("ios/test", if what == "build" { &arguments } else { &arguments[..2] })
 }
