@@ -1,6 +1,7 @@
 //! One command each to generate, build, test and package the Kotlin and Swift libraries: `cargo xtask --help`.
 
 mod generate;
+mod maven;
 mod native;
 mod run;
 mod size;
@@ -8,8 +9,8 @@ mod size;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-
-use run::{Outcome, root, run, target};
+use maven::maven;
+use run::{Outcome, run};
 
 /// The Kotlin and Swift libraries over the Rust core.
 #[derive(Parser)]
@@ -117,14 +118,6 @@ fn perform(command: Command) -> Outcome {
         Command::Native { target } => native::build(&target),
         Command::Size { encryption } => size::report(encryption),
     }
-}
-
-fn maven(goals: &[&str]) -> Outcome {
-    let pom = root().join("android/pom.xml");
-    let pom = pom.to_string_lossy();
-    // Where cargo builds may be elsewhere than Maven thinks.
-    let bindings = format!("-Dbindings={}", target().join("bindings").display());
-    run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom, &bindings], goals].concat())
 }
 
 /// The script finds a Swift toolchain, or makes one, and has the sources generated: the root that it makes holds no Rust.
