@@ -152,7 +152,7 @@ impl Driver {
                 None => self.recover_from_panic().await,
             };
             if !goes_on {
-                // Before anything is dropped: whoever still waits for an answer is told that the client is closed.
+                // As in `finish`, which not every end comes by.
                 self.commands.close();
                 return;
             }
