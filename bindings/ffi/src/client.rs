@@ -12,7 +12,7 @@ use crate::id::StoredId;
 use crate::message::{Outgoing, Wish, duration, filter};
 use crate::options::Settings;
 use crate::reader::Reader;
-use crate::state::{CancelResult, LinkState, MessageFate, StateStream, Trouble};
+use crate::state::{CancelResult, LinkState, MessageFate, Trouble};
 use crate::status::Counters;
 use crate::watch::StateStream;
 
@@ -188,11 +188,6 @@ impl Client {
     }
 
     /// The state now, and each change of it, apart from what others were told.
-    pub fn states(&self) -> Result<Arc<StateStream>> {
-        Ok(StateStream::new(self.homing.state()))
-    }
-
-    /// The states from now on, in an object that does not keep the client.
     pub fn states(&self) -> Result<Arc<StateStream>> {
         Ok(StateStream::new(self.homing.state()))
     }

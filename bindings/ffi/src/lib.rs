@@ -47,7 +47,7 @@ pub use options::{
 };
 pub use profile::{AwsAccess, BrokerProfile};
 pub use reader::{HistoryOrder, IncidentInfo, LastMessage, LastMessages, Messages, OutboxRow, Reader};
-pub use state::{CancelResult, LinkState, MessageFate, Reason, StateStream, Trouble, TroubleKind};
+pub use state::{CancelResult, LinkState, MessageFate, Reason, Trouble, TroubleKind};
 pub use status::{ConsumerInfo, Counters, StorageState, StoreStatus, SubscriptionInfo};
 pub use tls::{ClientCertificate, TlsMinimum, TlsSettings, TlsTrust};
 pub use watch::StateStream;

@@ -1,12 +1,6 @@
 //! States of the link and fates of messages as they cross.
 
-use std::sync::Arc;
-
-use homing::{Cancel, Fate, ReasonCode, State, StateWatch, Why};
-use tokio::sync::Mutex;
-
-use crate::cancel::{Canceller, until};
-use crate::error::Result;
+use homing::{Cancel, Fate, ReasonCode, State, Why};
 
 /// A reason code of MQTT 5 [2.4].
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -150,24 +144,6 @@ impl From<State> for LinkState {
                 Self::Offline { why: Trouble { kind: TroubleKind::Other, text: format!("{other:?}"), reason: None } }
             }
         }
-    }
-}
-
-/// The newest state; conflated. It does not keep the client: a watcher that nobody stops lets a forgotten client go.
-#[derive(Debug, uniffi::Object)]
-pub struct StateStream(Mutex<StateWatch>);
-
-impl StateStream {
-    pub(crate) fn new(states: StateWatch) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(states)))
-    }
-}
-
-#[uniffi::export]
-impl StateStream {
-    /// The next state that this was not asked about; None: the client is gone.
-    pub async fn next(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
-        until(cancel, async { Ok(self.0.lock().await.changed().await.map(LinkState::from)) }).await
     }
 }
 
