@@ -21,30 +21,38 @@ let linked: [LinkerSetting] =
     framework == nil
     ? [.unsafeFlags(["-L\(Context.packageDirectory)/lib"]), .linkedLibrary("homing_ffi")]
     : []
+let strict: [SwiftSetting] = framework == nil ? [.unsafeFlags(["-warnings-as-errors"])] : []
 let apple: [LinkerSetting] = [
-    .linkedFramework("Security", .when(platforms: [.iOS, .macOS, .tvOS, .watchOS])),
-    .linkedFramework("SystemConfiguration", .when(platforms: [.iOS, .macOS, .tvOS])),
+    .linkedFramework("Security", .when(platforms: [.iOS, .macOS])),
+    .linkedFramework("SystemConfiguration", .when(platforms: [.iOS, .macOS])),
 ]
+
+var targets: [Target] = [
+    native,
+    // Written by uniffi: this compiler asserts on its glue for async callbacks in the mode of Swift 6.
+    .target(
+        name: "HomingGenerated", dependencies: ["HomingFFI"], swiftSettings: [.swiftLanguageMode(.v5)],
+        linkerSettings: linked + apple),
+    .target(name: "Homing", dependencies: ["HomingGenerated"], swiftSettings: strict),
+    .target(name: "HomingApple", dependencies: ["Homing"], swiftSettings: strict),
+]
+if framework == nil {
+    targets += [
+        // A process of its own for the tests: it is killed.
+        .executableTarget(name: "HomingChild", dependencies: ["Homing"], path: "Tests/HomingChild", swiftSettings: strict),
+        .executableTarget(name: "HomingBenchmark", dependencies: ["Homing"], path: "Benchmarks", swiftSettings: strict),
+        .testTarget(
+            name: "HomingTests", dependencies: ["Homing", "HomingChild", "HomingGenerated"], swiftSettings: strict),
+    ]
+}
 
 let package = Package(
     name: "Homing",
-    platforms: [.iOS(.v16), .macOS(.v13), .tvOS(.v16), .watchOS(.v9)],
+    platforms: [.iOS(.v16), .macOS(.v13)],
     products: [
         .library(name: "Homing", targets: ["Homing"]),
         .library(name: "HomingApple", targets: ["HomingApple"]),
     ],
-    targets: [
-        native,
-        // Written by uniffi: this compiler asserts on its glue for async callbacks in the mode of Swift 6.
-        .target(
-            name: "HomingGenerated", dependencies: ["HomingFFI"], swiftSettings: [.swiftLanguageMode(.v5)],
-            linkerSettings: linked + apple),
-        .target(name: "Homing", dependencies: ["HomingGenerated"]),
-        .target(name: "HomingApple", dependencies: ["Homing"]),
-        // A process of its own for the tests: it is killed.
-        .executableTarget(name: "HomingChild", dependencies: ["Homing"], path: "Tests/HomingChild"),
-        .executableTarget(name: "HomingBenchmark", dependencies: ["Homing"], path: "Benchmarks"),
-        .testTarget(name: "HomingTests", dependencies: ["Homing", "HomingChild", "HomingGenerated"]),
-    ],
+    targets: targets,
     swiftLanguageModes: [.v6]
 )

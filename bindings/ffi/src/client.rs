@@ -187,7 +187,7 @@ impl Client {
         Ok(self.homing.state().get().into())
     }
 
-    /// The state now, and each change of it, apart from what others were told.
+    /// The states from now on, in an object that does not keep the client.
     pub fn states(&self) -> Result<Arc<StateStream>> {
         Ok(StateStream::new(self.homing.state()))
     }

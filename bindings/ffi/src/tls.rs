@@ -22,6 +22,11 @@ pub enum TlsTrust {
         /// How.
         check: Arc<dyn TrustCheck>,
     },
+    /// Those that the platform trusts, asked by way of the app: it judges chains, we compare the host.
+    System {
+        /// How.
+        check: Arc<dyn TrustCheck>,
+    },
     /// Any server at all.
     DangerousAcceptAnyServer,
 }
@@ -68,6 +73,7 @@ impl TlsSettings {
             TlsTrust::Platform => Trust::Platform,
             TlsTrust::Roots { pem } => Trust::Roots(CaCertificates::from_pem(&pem)?),
             TlsTrust::Custom { check } => Trust::Custom(Arc::new(Trusting::new(check))),
+            TlsTrust::System { check } => Trust::System(Arc::new(Trusting::new(check))),
             TlsTrust::DangerousAcceptAnyServer => Trust::DangerousAcceptAnyServer,
         };
         if let Some(identity) = self.identity {

@@ -1,5 +1,7 @@
 //! The face itself, without a language behind it: what Kotlin and Swift cannot see from their side.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

@@ -1,6 +1,7 @@
 //! One command each to generate, build, test and package the Kotlin and Swift libraries: `cargo xtask --help`.
 
 mod generate;
+mod maven;
 mod native;
 mod run;
 mod size;
@@ -8,8 +9,8 @@ mod size;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-
-use run::{Outcome, root, run};
+use maven::maven;
+use run::{Outcome, run};
 
 /// The Kotlin and Swift libraries over the Rust core.
 #[derive(Parser)]
@@ -119,14 +120,9 @@ fn perform(command: Command) -> Outcome {
     }
 }
 
-fn maven(goals: &[&str]) -> Outcome {
-    let pom = root().join("android/pom.xml");
-    let pom = pom.to_string_lossy();
-    run("mvn", &[&["--quiet", "--batch-mode", "--file", &pom], goals].concat())
-}
-
-/// The script finds a Swift toolchain, or makes one, and generates by itself: the root that it makes holds no Rust.
+/// The script finds a Swift toolchain, or makes one, and has the sources generated: the root that it makes holds no Rust.
 fn swift(what: &str, profile: Profile) -> Outcome {
-    generate::generate(Language::Swift, profile)?;
-    run("ios/test", if what == "build" { &["--build-only"] } else { &[] })
+    let profile = if profile == Profile::Mobile { "mobile" } else { "dev" };
+    let arguments = ["--profile", profile, "--build-only"];
+    run("ios/test", if what == "build" { &arguments } else { &arguments[..2] })
 }

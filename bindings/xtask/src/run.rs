@@ -43,7 +43,7 @@ fn resolve(program: &str) -> PathBuf {
     if program.contains('/') { root().join(program) } else { program.into() }
 }
 
-fn missing(program: &str, error: &std::io::Error) -> String {
+pub(crate) fn missing(program: &str, error: &std::io::Error) -> String {
     let hint = match program {
         "mvn" => "; Debian: apt-get install maven openjdk-17-jdk-headless",
         "strip" | "nm" => "; Debian: apt-get install binutils",

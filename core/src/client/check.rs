@@ -110,7 +110,7 @@ pub(crate) fn tls(options: &Options, addresses: &[&BrokerUrl]) -> Result<(), Ope
         && matches!(options.tls.trust, Trust::Platform)
         && addresses.iter().any(|address| address.is_tls())
     {
-        return wrong("tls", "on Android give Trust::Custom with the system's X509TrustManager, or roots".to_owned());
+        return wrong("tls", "on Android give Trust::System with the system's X509TrustManager, or roots".to_owned());
     }
     if let Some(first) = addresses.first()
         && !options.tls.is_default()

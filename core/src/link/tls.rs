@@ -182,7 +182,7 @@ pub struct TlsStream {
 impl TlsStream {
     /// Whether the handshake was a full one, or resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
-        self.inner.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+        self.inner.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The version that was agreed on, such as `TLSv1_3`.

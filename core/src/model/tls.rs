@@ -41,7 +41,7 @@ pub struct TlsOptions {
 impl TlsOptions {
     /// Whether anything was chosen.
     pub(crate) fn is_default(&self) -> bool {
-        matches!(self.trust, Trust::Platform)
+        matches!(self.trust, Trust::Platform | Trust::System(_))
             && self.identity.is_none()
             && self.pins.is_empty()
             && self.server_name.is_none()
@@ -55,12 +55,16 @@ impl TlsOptions {
 #[non_exhaustive]
 pub enum Trust {
     /// Those that the platform trusts (default): the system's verifier on Apple and Windows, the system's authorities
-    /// elsewhere. Not on Android, where the app hands over the system's trust manager as `Custom`.
+    /// elsewhere. Not on Android, where the app hands over the system's trust manager as `System`.
     #[default]
     Platform,
     /// Those whose certificate leads to one of these authorities, and no others.
     Roots(CaCertificates),
-    /// Those that this callback accepts.
+    /// Those that the platform trusts, asked by way of the app, as Android's trust manager is. Such a one judges chains only, so
+    /// the names in the certificate are compared with the host here. Like `Platform` it is no choice that a broker without
+    /// TLS would refuse.
+    System(Arc<dyn ServerTrust>),
+    /// Those that this callback accepts; it answers for the host too.
     Custom(Arc<dyn ServerTrust>),
     /// Every server, whoever it is: anyone on the way can read and change everything. For a test bench only. Pins are
     /// compared all the same; with them nobody but the holder of a pinned key gets through.
@@ -72,6 +76,7 @@ impl fmt::Debug for Trust {
         match self {
             Self::Platform => f.write_str("Platform"),
             Self::Roots(roots) => f.debug_tuple("Roots").field(roots).finish(),
+            Self::System(_) => f.write_str("System"),
             Self::Custom(_) => f.write_str("Custom"),
             Self::DangerousAcceptAnyServer => f.write_str("DangerousAcceptAnyServer"),
         }

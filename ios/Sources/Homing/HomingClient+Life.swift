@@ -120,6 +120,10 @@ extension HomingClient {
     /// Says goodbye to the broker and frees the store; what waits stays in it. Calls after it, and waits under way, throw
     /// ``HomingError/Code/closed``. Closing twice is no error.
     public func close(within deadline: Duration = .seconds(5)) async throws(HomingError) {
-        try await call { try await raw.shutDown(deadlineMs: deadline.milliseconds) }
+        do throws(HomingError) {
+            try await call { try await raw.shutDown(deadlineMs: deadline.milliseconds) }
+        } catch {
+            if error.code != .closed { throw error }
+        }
     }
 }

@@ -25,8 +25,10 @@ public struct Trouble: Hashable, Sendable, CustomStringConvertible {
         case unreachable
         /// TLS failed.
         case tls
-        /// The broker, a proxy or a WebSocket server refused the credentials.
+        /// The WebSocket server refused the credentials.
         case refused
+        /// The proxy refused its own credentials, or wants some.
+        case proxyRefused
         /// The link broke.
         case cut
         /// The broker closed the link.
@@ -82,6 +84,7 @@ extension Trouble.Kind {
             case .unreachable: .unreachable
             case .tls: .tls
             case .refused: .refused
+            case .proxyRefused: .proxyRefused
             case .cut: .cut
             case .closedByBroker: .closedByBroker
             case .keepAlive: .keepAlive

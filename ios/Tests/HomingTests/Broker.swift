@@ -68,7 +68,7 @@ final class Broker: @unchecked Sendable {
             \(lines)
             """.write(to: folder.file("mosquitto.conf"), atomically: true, encoding: .utf8)
             let process = try Self.start(folder)
-            if Self.accepts(port, process) {
+            if Self.accepts(port, process, folder) {
                 self.port = port
                 self.process = process
                 return
@@ -77,7 +77,10 @@ final class Broker: @unchecked Sendable {
         throw Setup(description: "mosquitto found none of 20 ports free: \(Self.log(folder))")
     }
 
-    deinit {
+    deinit { end() }
+
+    /// At the end of a test, so that it is not let go of before.
+    func end() {
         kill(process.processIdentifier, SIGKILL)
     }
 
@@ -92,12 +95,13 @@ final class Broker: @unchecked Sendable {
     func restart() throws {
         try stop()
         process = try Self.start(folder)
-        guard Self.accepts(port, process) else {
+        guard Self.accepts(port, process, folder) else {
             throw Setup(description: "mosquitto did not come back: \(Self.log(folder))")
         }
     }
 
     private static func start(_ folder: Folder) throws -> Process {
+        try? FileManager.default.removeItem(at: folder.file("log"))
         let process = Process()
         process.executableURL = try program("mosquitto")
         process.arguments = ["-c", folder.file("mosquitto.conf").path]
@@ -107,10 +111,11 @@ final class Broker: @unchecked Sendable {
         return process
     }
 
-    /// A bound that only a broken machine meets.
-    private static func accepts(_ port: UInt16, _ process: Process) -> Bool {
+    /// A bound that only a broken machine meets. The log as well: on a busy machine somebody else may have taken the port, and
+    /// then what accepts there is not ours.
+    private static func accepts(_ port: UInt16, _ process: Process, _ folder: Folder) -> Bool {
         for _ in 0..<3_000 {
-            if connects(port) { return true }
+            if log(folder).contains(" running"), connects(port) { return true }
             if !process.isRunning { return false }
             usleep(10_000)
         }
@@ -159,43 +164,31 @@ private func connects(_ port: UInt16) -> Bool {
     }
 }
 
-/// Below the range of outgoing connections, so that a broker that is stopped for a moment finds its port free.
-func freePort() throws -> UInt16 {
+/// A socket that is bound to a free port. Below the range of outgoing connections, so that a broker that is stopped for a
+/// moment finds its port free.
+private func bound() throws -> (socket: Int32, port: UInt16) {
     for _ in 0..<1_000 {
-        let port = UInt16.random(in: 20_000..<32_000)
-        let socket = tcp()
-        defer { close(socket) }
+        let (socket, port) = (tcp(), UInt16.random(in: 20_000..<32_000))
         var address = address(port)
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        if bound { return port }
+        if bound { return (socket, port) }
+        close(socket)
     }
     throw Setup(description: "no port of 1,000 is free")
 }
 
-/// A certificate for 127.0.0.1 that signs itself, made by openssl.
-final class Certificates: Sendable {
-    private let folder: Folder
-    var certificate: URL { folder.file("certificate.pem") }
-    var key: URL { folder.file("key.pem") }
+func freePort() throws -> UInt16 {
+    let (socket, port) = try bound()
+    close(socket)
+    return port
+}
 
-    init() throws {
-        folder = try Folder()
-        let process = Process()
-        process.executableURL = try program("openssl")
-        process.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-            "-subj", "/CN=Homing test", "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
-            "basicConstraints=critical,CA:TRUE", "-keyout", key.path, "-out", certificate.path,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw Setup(description: "openssl ended with \(process.terminationStatus)")
-        }
-    }
+func listening() throws -> (socket: Int32, port: UInt16) {
+    let (socket, port) = try bound()
+    listen(socket, 16)
+    return (socket, port)
 }

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -22,7 +22,11 @@ pub(super) struct Check {
 
 enum By {
     Verifier(Arc<dyn ServerCertVerifier>),
-    App(Arc<dyn ServerTrust>),
+    App {
+        trust: Arc<dyn ServerTrust>,
+        /// It does not look at names.
+        only_chains: bool,
+    },
     Nobody,
 }
 
@@ -34,7 +38,8 @@ impl Check {
                 let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), Arc::clone(provider));
                 By::Verifier(builder.build().map_err(|error| TlsFailure::Other(error.to_string()))?)
             }
-            Trust::Custom(trust) => By::App(Arc::clone(trust)),
+            Trust::System(trust) => By::App { trust: Arc::clone(trust), only_chains: true },
+            Trust::Custom(trust) => By::App { trust: Arc::clone(trust), only_chains: false },
             Trust::DangerousAcceptAnyServer => By::Nobody,
         };
         let algorithms = provider.signature_verification_algorithms;
@@ -91,12 +96,15 @@ impl ServerCertVerifier for Check {
                     error => error,
                 })?;
             }
-            By::App(trust) => {
+            By::App { trust, only_chains } => {
                 let chain: Vec<&[u8]> = std::iter::once(server).chain(between).map(AsRef::as_ref).collect();
                 // A callback in another language may panic here where it throws there; it has not said yes.
                 let checked = catch_unwind(AssertUnwindSafe(|| trust.check(&chain, &name.to_str())))
                     .unwrap_or_else(|_| Err("the app's check panicked".to_owned()));
                 checked.map_err(|reason| refused(TlsFailure::NotTrusted { reason }))?;
+                if *only_chains {
+                    verify_server_name(&ParsedCertificate::try_from(server)?, name)?;
+                }
             }
             By::Nobody => {}
         }

@@ -27,8 +27,11 @@ public data class Trouble(
         /** TLS failed; the text says what to do. */
         Tls,
 
-        /** A proxy or a WebSocket server refused our credentials. */
+        /** The WebSocket server refused our credentials. */
         Refused,
+
+        /** The proxy refused its own credentials, or wants some. */
+        ProxyRefused,
 
         /** The link broke. */
         Cut,

@@ -1,5 +1,6 @@
 package io.github.homingmqtt
 
+import java.nio.file.Files
 import java.nio.file.Path
 import java.security.KeyStore
 import java.util.Base64
@@ -11,11 +12,13 @@ import kotlin.io.path.writeText
 class Certificates(
     folder: Path,
 ) {
-    val chain: Path = folder.resolve("chain.pem")
-    val key: Path = folder.resolve("key.pem")
+    /** Their own: a test may make several. */
+    private val own: Path = Files.createTempDirectory(folder, "certificates")
+    val chain: Path = own.resolve("chain.pem")
+    val key: Path = own.resolve("key.pem")
 
     init {
-        val store = folder.resolve("keys.p12")
+        val store = own.resolve("keys.p12")
         val tool = Path.of(System.getProperty("java.home"), "bin", "keytool").absolutePathString()
         val made =
             ProcessBuilder(

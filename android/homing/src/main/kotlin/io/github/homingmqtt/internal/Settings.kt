@@ -16,6 +16,7 @@ import io.github.homingmqtt.Qos0Offline
 import io.github.homingmqtt.Tls
 import io.github.homingmqtt.TlsVersion
 import io.github.homingmqtt.Trust
+import io.github.homingmqtt.TrustCheck
 import io.github.homingmqtt.ffi.BrokerProfile
 import io.github.homingmqtt.ffi.GlanceFile
 import io.github.homingmqtt.ffi.ProxyChoice
@@ -25,6 +26,7 @@ import io.github.homingmqtt.ffi.TlsMinimum
 import io.github.homingmqtt.ffi.TlsSettings
 import io.github.homingmqtt.ffi.TlsTrust
 import io.github.homingmqtt.ffi.WillMessage
+import java.util.ServiceLoader
 import io.github.homingmqtt.ffi.AwsAccess as FfiAwsAccess
 import io.github.homingmqtt.ffi.ClientCertificate as FfiClientCertificate
 import io.github.homingmqtt.ffi.Durability as FfiDurability
@@ -42,7 +44,7 @@ internal fun Options.cross(): Settings =
         otherAddresses = texts("other addresses", otherAddresses),
         sameBroker = sameBroker,
         clientId = clientId?.let { text("client id", it) },
-        tls = tls?.cross(),
+        tls = (tls ?: Tls().takeIf { system != null })?.cross(),
         credentials = (credentials as? Credentials)?.cross(),
         provider = (credentials as? CredentialsProvider)?.let(::CredentialsAsked),
         profile = profile.cross(),
@@ -121,11 +123,16 @@ private fun limit(
     )
 }
 
+/** The system's own judgement, where it is asked by way of the app: the module `homing-android` brings it. */
+private val system: TrustCheck? by lazy {
+    ServiceLoader.load(TrustCheck::class.java, TrustCheck::class.java.classLoader).firstOrNull()
+}
+
 private fun Tls.cross(): TlsSettings =
     TlsSettings(
         trust =
             when (val trust = trust) {
-                Trust.Platform -> TlsTrust.Platform
+                Trust.Platform -> system?.let { TlsTrust.System(TrustAsked(it)) } ?: TlsTrust.Platform
                 is Trust.Roots -> TlsTrust.Roots(trust.pem)
                 is Trust.Custom -> TlsTrust.Custom(TrustAsked(trust.check))
                 Trust.DangerousAcceptAnyServer -> TlsTrust.DangerousAcceptAnyServer

@@ -34,6 +34,7 @@ private fun TroubleKind.public(): Trouble.Kind =
         TroubleKind.UNREACHABLE -> Trouble.Kind.Unreachable
         TroubleKind.TLS -> Trouble.Kind.Tls
         TroubleKind.REFUSED -> Trouble.Kind.Refused
+        TroubleKind.PROXY_REFUSED -> Trouble.Kind.ProxyRefused
         TroubleKind.CUT -> Trouble.Kind.Cut
         TroubleKind.CLOSED_BY_BROKER -> Trouble.Kind.ClosedByBroker
         TroubleKind.KEEP_ALIVE -> Trouble.Kind.KeepAlive
