@@ -189,7 +189,8 @@ public class Consumer private constructor(
             client: Client,
             store: String,
             settings: ConsumerSettings,
-        ): Consumer = Consumer(client, store, settings, Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) })
+        ): Consumer =
+            Consumer(client, store, settings, Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) })
     }
 }
 

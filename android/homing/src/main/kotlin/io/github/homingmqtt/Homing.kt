@@ -137,8 +137,7 @@ public class Homing private constructor(
         MessageId(storeId, Native.ask { native.unpark(id.cross()) }.toLong())
 
     /** Waits until every message accepted so far has come to its end (true), or [deadline] has passed (false). */
-    public suspend fun flush(deadline: Duration = 30.seconds): Boolean =
-        Native.wait { native.flush(deadline(deadline), it) }
+    public suspend fun flush(deadline: Duration = 30.seconds): Boolean = Native.wait { native.flush(deadline(deadline), it) }
 
     /** Records a durable wish to receive; true after the commit (P8). The broker's grant is [Event.Subscribed]. */
     public suspend fun subscribe(subscription: Subscription): Unit = Native.ask { native.subscribe(subscription.cross()) }

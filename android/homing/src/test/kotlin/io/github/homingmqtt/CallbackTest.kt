@@ -135,7 +135,14 @@ class CallbackTest {
         val certificates = Certificates(Files.createTempDirectory(folder, "server"))
         val lines = { _: Path -> "certfile ${certificates.chain}\nkeyfile ${certificates.key}" }
         Mosquitto.start(tls = true, lines = lines).use { broker ->
-            val options = Options(folder.resolve("home.db"), broker.url, tls = Tls(trust(certificates)), retry = retry, sameBroker = true)
+            val options =
+                Options(
+                    folder.resolve("home.db"),
+                    broker.url,
+                    tls = Tls(trust(certificates)),
+                    retry = retry,
+                    sameBroker = true,
+                )
             Homing.open(options).use { body(it) }
         }
     }
