@@ -35,6 +35,7 @@ impl Engine {
 
     /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
     pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
+        self.waiters.end(&Error::Paused);
         self.connection = "disconnected";
         let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
         let outlived = self.session.outlived().after_pause(wanted);

@@ -76,6 +76,13 @@ impl Waiters {
         }
     }
 
+    /// Whoever waits is told why it goes no further.
+    pub(crate) fn end(&mut self, error: &Error) {
+        let messages = self.messages.drain().flat_map(|(_, answers)| answers);
+        messages.for_each(|answer| drop(answer.send(Err(error.clone()))));
+        self.flushes.drain(..).for_each(|flush| drop(flush.answer.send(Err(error.clone()))));
+    }
+
     /// How many wait for a message.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {

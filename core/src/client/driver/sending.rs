@@ -140,6 +140,8 @@ impl Driver {
     }
 
     pub(in crate::client) fn finish(&mut self) {
+        // Before those who wait are let go: they ask whether the client is closed.
+        self.commands.close();
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
         self.glance_farewell();

@@ -129,6 +129,23 @@ fn whoever_waits_is_told_that_the_client_is_closed() {
     }
 }
 
+#[test]
+fn whoever_waits_is_told_of_a_pause() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path(), nowhere());
+        options.connect = false;
+        let client = Homing::open(options).await.unwrap();
+        let id = client.publish(on()).await.unwrap();
+        let pause = async {
+            client.fate(id).await.unwrap();
+            client.pause(Duration::from_secs(5)).await
+        };
+        let (settled, flushed, paused) = tokio::join!(client.settled(id), client.flush(Duration::MAX), pause);
+        assert_eq!((settled, flushed, paused), (Err(Error::Paused), Err(Error::Paused), Ok(())));
+    });
+}
+
 /// A broker of one link at a time that accepts and answers with what it is told.
 pub(super) fn broker(
     links: usize,

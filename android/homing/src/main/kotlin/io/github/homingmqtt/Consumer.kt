@@ -88,12 +88,12 @@ public class Consumer private constructor(
     public fun messages(): Flow<Message> =
         flow {
             // A place of its own: what another collection has read, and not done, comes again.
-            val place = Native.ask { client.consumer(settings) }
+            val place = Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) }
             try {
                 while (true) {
                     val page =
                         try {
-                            Native.ask { place.next(PAGE, null).map { it.public(store) } }
+                            Native.wait { place.next(PAGE, it).map { message -> message.public(store) } }
                         } catch (_: HomingException.Closed) {
                             return@flow
                         }
@@ -189,7 +189,8 @@ public class Consumer private constructor(
             client: Client,
             store: String,
             settings: ConsumerSettings,
-        ): Consumer = Consumer(client, store, settings, Native.ask { client.consumer(settings) })
+        ): Consumer =
+            Consumer(client, store, settings, Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) })
     }
 }
 

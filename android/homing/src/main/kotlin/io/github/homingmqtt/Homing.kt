@@ -57,7 +57,7 @@ public class Homing private constructor(
             val stream = Native.now { native.events() }
             try {
                 while (true) {
-                    val batch = Native.ask { stream.next(null) }
+                    val batch = Native.wait { stream.next(it) }
                     if (batch.isEmpty()) return@flow
                     for (event in batch) emit(event.public(storeId))
                 }
@@ -118,7 +118,7 @@ public class Homing private constructor(
      *
      * @throws HomingException.NoSuchMessage for an id that was never given
      */
-    public suspend fun settled(id: MessageId): Fate = Native.ask { native.settled(id.cross(), null).public(storeId) }
+    public suspend fun settled(id: MessageId): Fate = Native.wait { native.settled(id.cross(), it).public(storeId) }
 
     /**
      * Takes a message back that was not sent yet. Once this has answered [CancelResult.Cancelled] it is never sent, also
@@ -137,8 +137,7 @@ public class Homing private constructor(
         MessageId(storeId, Native.ask { native.unpark(id.cross()) }.toLong())
 
     /** Waits until every message accepted so far has come to its end (true), or [deadline] has passed (false). */
-    public suspend fun flush(deadline: Duration = 30.seconds): Boolean =
-        Native.ask { native.flush(deadline(deadline), null) }
+    public suspend fun flush(deadline: Duration = 30.seconds): Boolean = Native.wait { native.flush(deadline(deadline), it) }
 
     /** Records a durable wish to receive; true after the commit (P8). The broker's grant is [Event.Subscribed]. */
     public suspend fun subscribe(subscription: Subscription): Unit = Native.ask { native.subscribe(subscription.cross()) }
@@ -194,7 +193,7 @@ public class Homing private constructor(
      * has passed, and leaves the wanted connection as it was.
      */
     public suspend fun sync(deadline: Duration = 25.seconds): SyncReport =
-        Native.ask { native.sync(deadline(deadline), null).public() }
+        Native.wait { native.sync(deadline(deadline), it).public() }
 
     /** Lets go of every file, lock and socket, within [deadline]; [resume] takes them again. Close readers before. */
     public suspend fun pause(deadline: Duration = 5.seconds): Unit = Native.ask { native.pause(deadline(deadline)) }
@@ -284,16 +283,8 @@ public class Homing private constructor(
          */
         public suspend fun open(options: Options): Homing {
             Native.load()
-            var opened: Client? = null
-            try {
-                // The assignment is inside: what was opened and then cancelled must be let go.
-                Native.ask { Client.open(options.cross()).also { opened = it } }
-                val client = checkNotNull(opened)
-                return Native.now { Homing(client, MutableStateFlow(client.state().public())) }
-            } catch (error: Throwable) {
-                opened?.destroy()
-                throw error
-            }
+            val client = Native.ask(late = Client::destroy) { Client.open(options.cross()) }
+            return Native.now { Homing(client, MutableStateFlow(client.state().public())) }
         }
 
         /** Opens the store with the defaults of [Options]; see the other [open]. */

@@ -40,16 +40,10 @@ public class Mailbox private constructor(
             key: StoreKeyProvider? = null,
         ): Mailbox {
             Native.load()
-            var opened: NativeMailbox? = null
-            try {
-                return Native.ask(Dispatchers.IO) {
-                    val path = text("store", store.toString())
-                    Mailbox(NativeMailbox.open(path, key?.let(::StoreKeyAsked)).also { opened = it })
-                }
-            } catch (error: Throwable) {
-                opened?.destroy()
-                throw error
-            }
+            val path = text("store", store.toString())
+            val native =
+                Native.ask(Dispatchers.IO, NativeMailbox::destroy) { NativeMailbox.open(path, key?.let(::StoreKeyAsked)) }
+            return Mailbox(native)
         }
     }
 }

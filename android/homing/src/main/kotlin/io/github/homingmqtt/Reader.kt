@@ -132,16 +132,8 @@ public class Reader private constructor(
             store: String?,
             opening: () -> NativeReader,
         ): Reader {
-            var opened: NativeReader? = null
-            try {
-                return Native.ask(Dispatchers.IO) {
-                    val native = opening().also { opened = it }
-                    Reader(native, store ?: native.storeId())
-                }
-            } catch (error: Throwable) {
-                opened?.destroy()
-                throw error
-            }
+            val native = Native.ask(Dispatchers.IO, NativeReader::destroy) { opening() }
+            return Native.now { Reader(native, store ?: native.storeId()) }
         }
     }
 }

@@ -7,6 +7,7 @@ import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
+import java.nio.file.Files
 import java.nio.file.Path
 import java.security.cert.CertificateException
 import java.security.cert.X509Certificate
@@ -124,11 +125,25 @@ class CallbackTest {
     private suspend fun tls(
         trust: Trust,
         body: suspend (Homing) -> Unit,
+    ) = tls({ trust }, body)
+
+    private suspend fun tls(
+        trust: (Certificates) -> Trust,
+        body: suspend (Homing) -> Unit,
     ) {
-        val certificates = Certificates(folder)
+        // Made anew each time: nobody trusts it who trusted the one before.
+        val certificates = Certificates(Files.createTempDirectory(folder, "server"))
         val lines = { _: Path -> "certfile ${certificates.chain}\nkeyfile ${certificates.key}" }
         Mosquitto.start(tls = true, lines = lines).use { broker ->
-            Homing.open(Options(folder.resolve("home.db"), broker.url, tls = Tls(trust), retry = retry)).use { body(it) }
+            val options =
+                Options(
+                    folder.resolve("home.db"),
+                    broker.url,
+                    tls = Tls(trust(certificates)),
+                    retry = retry,
+                    sameBroker = true,
+                )
+            Homing.open(options).use { body(it) }
         }
     }
 
@@ -167,9 +182,9 @@ class CallbackTest {
     fun `roots trust, the platform does not know this one, and danger takes anyone`() =
         test {
             tls(Trust.Roots(Certificates(folder).chain.readBytes())) { home ->
-                // Other keys than the server's: it is made anew.
                 assertTrue(home.trouble(Trouble.Kind.Tls).text.isNotBlank())
             }
+            tls({ Trust.Roots(it.chain.readBytes()) }) { it.online() }
             tls(Trust.Platform) { assertTrue(it.trouble(Trouble.Kind.Tls).text.isNotBlank()) }
             tls(Trust.DangerousAcceptAnyServer) { it.online() }
         }

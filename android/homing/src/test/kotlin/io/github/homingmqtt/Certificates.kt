@@ -42,8 +42,6 @@ class Certificates(
                 "30",
                 "-ext",
                 "san=dns:localhost,ip:127.0.0.1",
-                "-ext",
-                "bc:c=ca:true",
             ).redirectErrorStream(true).start()
         val said = made.inputStream.bufferedReader().readText()
         check(made.waitFor() == 0) { "keytool: $said" }

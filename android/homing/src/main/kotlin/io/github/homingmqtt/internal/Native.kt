@@ -3,6 +3,7 @@ package io.github.homingmqtt.internal
 import com.sun.jna.CallbackThreadInitializer
 import com.sun.jna.Platform
 import io.github.homingmqtt.HomingException
+import io.github.homingmqtt.ffi.Canceller
 import io.github.homingmqtt.ffi.ErrorCode
 import io.github.homingmqtt.ffi.FfiException
 import io.github.homingmqtt.ffi.InternalException
@@ -15,8 +16,11 @@ import io.github.homingmqtt.ffi.uniffiEnsureInitialized
 import io.github.homingmqtt.ffi.uniffiRustFutureContinuationCallbackImpl
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.withContext
+import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.async
 import java.nio.charset.CharacterCodingException
 
 /** The way into the native library: every call goes through here, so that nothing but our own errors comes back. */
@@ -67,21 +71,44 @@ internal object Native {
         }
     }
 
+    private val asking = CoroutineScope(SupervisorJob())
+
     /**
      * Runs one question off the caller's thread: what crosses is copied there, and no answer ever runs the caller's code on
-     * a thread of the library. A cancelled one is dropped on the other side too.
+     * a thread of the library.
+     *
+     * A caller that is cancelled goes at once; the question goes on to its end, and [late] lets go of its answer. It is
+     * never dropped in the middle: uniffi loses what a dropped future has already answered, a client with its lock too.
      */
     suspend fun <T> ask(
         dispatcher: CoroutineDispatcher = Dispatchers.Default,
+        late: (T) -> Unit = {},
         question: suspend () -> T,
-    ): T =
+    ): T {
+        val asked = asking.async(dispatcher) { question() }
         try {
-            withContext(dispatcher) { question() }
+            return asked.await()
         } catch (error: CancellationException) {
+            @OptIn(ExperimentalCoroutinesApi::class)
+            asked.invokeOnCompletion { failed -> if (failed == null) late(asked.getCompleted()) }
             throw error
         } catch (error: Exception) {
             throw readable(error)
         }
+    }
+
+    /** A question that may wait for long: the one of a caller that is cancelled ends at once, and has taken nothing. */
+    suspend fun <T> wait(question: suspend (Canceller) -> T): T {
+        val canceller = now { Canceller() }
+        try {
+            return ask { question(canceller) }
+        } catch (error: CancellationException) {
+            canceller.cancel()
+            throw error
+        } finally {
+            canceller.destroy()
+        }
+    }
 
     /** A question that is answered at once. */
     inline fun <T> now(question: () -> T): T =
