@@ -145,8 +145,6 @@ impl Driver {
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
         self.glance_farewell();
-        // Before the engine goes, and with it those who wait: they are told that the client is closed, not of a panic.
-        self.commands.close();
         let until = self.closing.as_ref().map_or_else(Instant::now, |(at, _)| *at);
         let farewell = |mut engine: Engine| engine.be_patient(until).and_then(|()| engine.farewell(self.clock.now()));
         let result = self.engine.take().map_or(Ok(()), farewell);
