@@ -16,6 +16,8 @@ pub(super) struct Drain {
     asked: Option<i64>,
     /// From when on silence counts, and how long it has to last.
     quiet: Option<(i64, i64)>,
+    /// A turn has come since it lasted long enough: no other one is needed.
+    seen: bool,
 }
 
 impl Drain {
@@ -23,6 +25,7 @@ impl Drain {
     fn stirred(&mut self, now: i64) {
         if let Some((since, _)) = &mut self.quiet {
             *since = now;
+            self.seen = false;
         }
     }
 
@@ -49,9 +52,14 @@ impl Session {
         self.drain_at().is_some_and(|at| at <= now.mono_ms) && self.is_settled()
     }
 
-    /// When the silence will have lasted long enough.
-    pub(super) fn drain_at(&self) -> Option<i64> {
+    fn drain_at(&self) -> Option<i64> {
         self.drain.as_ref().and_then(Drain::done_at)
+    }
+
+    /// When the silence will have lasted long enough, or has, and nobody has looked since: other work may have come in
+    /// between, and the time has passed while it was done.
+    pub(super) fn drain_timeout(&self) -> Option<i64> {
+        self.drain.as_ref().filter(|drain| !drain.seen).and_then(Drain::done_at)
     }
 
     fn is_settled(&self) -> bool {
@@ -70,6 +78,9 @@ impl Session {
         if !self.is_settled() {
             self.drain = Some(Drain::default());
             return;
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.seen = drain.done_at().is_some_and(|at| at <= now.mono_ms);
         }
         let asked = self.drain.as_ref().is_some_and(|drain| drain.asked.is_some());
         // While another PINGREQ is unanswered its answer comes first: it proves nothing of what was sent since.

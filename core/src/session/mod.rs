@@ -231,9 +231,10 @@ impl Session {
         let expiry = self.out.next_expiry().map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.store_ms)));
         let conn = self.conn.timeout().filter(|_| !self.conn.addresses.is_empty());
         let at_once = self.out.is_exhausted().then_some(now.mono_ms);
-        // Once it has passed, whoever asked has been told.
-        let drained = self.drain_at().filter(|at| *at > now.mono_ms);
-        [conn, expiry, at_once, drained, self.credentials_at(), self.out.rate_at()].into_iter().flatten().min()
+        [conn, expiry, at_once, self.drain_timeout(), self.credentials_at(), self.out.rate_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Handles one input.

@@ -52,7 +52,9 @@ fn a_sync_sends_what_waits_and_goes_again() {
         let client = Homing::open(offline(folder.path(), polite())).await.unwrap();
         let id = client.publish(on()).await.unwrap();
         client.publish(on().qos(QoS::AtMostOnce)).await.unwrap();
+        let begun = std::time::Instant::now();
         let report = client.sync(Duration::from_secs(10)).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(7), "at once, not at its deadline: {:?}", begun.elapsed());
         assert_eq!(
             (report.sent, report.received, report.waiting, report.drained, report.connected),
             (2, 0, 0, true, true)
