@@ -5,7 +5,7 @@ use std::sync::Arc;
 use homing::{Aws, AzureEventGrid, AzureIotHub, CustomAuthorizer, Hmac, Profile, Tencent};
 
 use crate::callbacks::{AwsKeyProvider, aws_keys};
-use crate::error::Result;
+use crate::error::{FfiError, Result};
 use crate::message::duration;
 
 /// How AWS IoT Core knows the device.
@@ -124,8 +124,14 @@ fn aws(endpoint: &str, access: AwsAccess) -> Result<Aws> {
         AwsAccess::X509On443 => Aws::x509_on_443(endpoint)?,
         AwsAccess::CustomAuthorizer { user, name, token_key, token, signature, password } => {
             let mut authorizer = CustomAuthorizer::new(&user, name.as_deref())?;
-            if let (Some(key), Some(token)) = (token_key, token) {
-                authorizer = authorizer.token(&key, &token, signature.as_deref())?;
+            match (token_key, token) {
+                (Some(key), Some(token)) => authorizer = authorizer.token(&key, &token, signature.as_deref())?,
+                (None, None) if signature.is_none() => {}
+                _ => {
+                    let text =
+                        "aws: token_key, token and signature belong together; give the first two, or none of them";
+                    return Err(FfiError::invalid(text));
+                }
             }
             if let Some(password) = password {
                 authorizer = authorizer.password(password);

@@ -32,7 +32,8 @@ fn kotlin(library: &Path, profile: Profile) -> Outcome {
         &generator("uniffi-bindgen"),
         &["generate", &text(library), "--language", "kotlin", "--out-dir", &text(&sources), "--no-format"],
     )?;
-    native::place(library, Form::Jar, &native::host_target()?, profile == Profile::Mobile)
+    let placed = native::place(library, Form::Jar, &native::host_target()?)?;
+    if profile == Profile::Mobile { native::strip_here(&placed) } else { Ok(()) }
 }
 
 fn swift(library: &Path, profile: Profile) -> Outcome {

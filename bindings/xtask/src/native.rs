@@ -51,11 +51,11 @@ pub(crate) fn build(targets: &[String]) -> Outcome {
         let system = system(name)?;
         if system.form != Form::Static {
             let built = cargo(Profile::Mobile, Kind::Shared, Some(system))?;
-            place(&built.join(shared_library(system)), system.form, name, true)?;
+            place(&built.join(shared_library(system)), system.form, name)?;
         }
         if name.contains("-apple-") {
             let built = cargo(Profile::Mobile, Kind::Static, Some(system))?;
-            place(&built.join("libhoming_ffi.a"), Form::Static, name, false)?;
+            place(&built.join("libhoming_ffi.a"), Form::Static, name)?;
         }
     }
     Ok(())
@@ -77,12 +77,16 @@ pub(crate) enum Kind {
     Static,
 }
 
-/// Builds the crate; the folder where the library lies.
+/// Builds the crate; the folder where the library lies. For a named system what only debuggers read is left out; without one it
+/// stays, for the generator reads it.
 pub(crate) fn cargo(profile: Profile, kind: Kind, system: Option<&System>) -> Outcome<PathBuf> {
     let name = if profile == Profile::Mobile { "mobile" } else { "dev" };
     let kind = if matches!(kind, Kind::Shared) { "cdylib" } else { "staticlib" };
     let mut command = Command::new("cargo");
     command.args(["rustc", "--locked", "--package", "homing-ffi", "--profile", name, "--crate-type", kind]);
+    if system.is_some() {
+        command.args(["--config", "profile.mobile.strip=\"symbols\""]);
+    }
     let mut folder = target();
     if let Some(system) = system.filter(|system| Some(system.target) != host_target().ok().as_deref()) {
         command.args(["--target", system.target]);
@@ -115,8 +119,8 @@ fn android(command: &mut Command, target: &str) -> Outcome {
     Ok(())
 }
 
-/// Puts a library where its package takes it from, without what only debuggers read.
-pub(crate) fn place(library: &Path, form: Form, target_name: &str, strip: bool) -> Outcome {
+/// Puts a library where its package takes it from; where that is.
+pub(crate) fn place(library: &Path, form: Form, target_name: &str) -> Outcome<PathBuf> {
     let folder = system(target_name)?.folder;
     let name = library.file_name().ok_or_else(|| format!("{} is no file", library.display()))?;
     let kind = match form {
@@ -126,10 +130,7 @@ pub(crate) fn place(library: &Path, form: Form, target_name: &str, strip: bool) 
     };
     let placed = target().join("bindings").join(kind).join(folder).join(name);
     copy(library, &placed)?;
-    if strip && Some(target_name) == host_target().ok().as_deref() {
-        return strip_here(&placed);
-    }
-    Ok(())
+    Ok(placed)
 }
 
 /// Leaves what the loader needs. Windows keeps the rest in a file of its own.

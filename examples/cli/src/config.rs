@@ -72,12 +72,11 @@ impl Common {
             };
             match key.as_str() {
                 "store" => fill(&mut self.store, Ok(PathBuf::from(text))),
-                "proxy" if self.proxy.is_none() => {
-                    // Here, for here it is known that it stands in the file.
+                // Checked here, for here it is known that it stands in the file.
+                "proxy" => {
                     let checked = proxy(&text).map(|_| text).map_err(|error| error.to_string());
                     fill(&mut self.proxy, checked)
                 }
-                "proxy" => Ok(()),
                 "broker" => {
                     if self.broker.iter().any(|given| !given.trim().is_empty()) {
                         self.replaced = Some(Replaced { file: path.display().to_string(), brokers: text });
@@ -186,14 +185,14 @@ impl Common {
     fn belongs<'a>(&self, mut brokers: impl Iterator<Item = &'a BrokerUrl>) -> Result<(), Failure> {
         let Some(Replaced { file, brokers: own }) = &self.replaced else { return Ok(()) };
         let own: Vec<_> = own.split_whitespace().filter_map(|text| BrokerUrl::parse(text).ok()).collect();
-        let password = self.credentials.is_some();
+        let password = |broker: &BrokerUrl| self.credentials.is_some() && broker.credentials().is_none();
         let headers = !self.websocket_headers.is_empty();
         let stranger = brokers.find(|broker| {
-            let shown = password && broker.credentials().is_none() || headers && broker.scheme().is_websocket();
-            shown && !own.iter().any(|own| same_host(own, broker))
+            let shown = password(broker) || headers && broker.scheme().is_websocket();
+            shown && !own.iter().any(|own| is_meant(own, broker))
         });
         let Some(stranger) = stranger else { return Ok(()) };
-        let what = if password { "user and password" } else { "the WebSocket headers" };
+        let what = if password(stranger) { "user and password" } else { "the WebSocket headers" };
         Err(Failure::usage(format_args!(
             "--broker: {what} in {file} are for the brokers in it, and {stranger} is none of them; take the broker out of the \
              file, or give HOMING_BROKER with user:password@ and a file without"
@@ -201,7 +200,8 @@ impl Common {
     }
 }
 
-fn same_host(one: &BrokerUrl, other: &BrokerUrl) -> bool {
+/// The same host, and not in the clear what was meant for TLS; this machine is one host under all its names.
+fn is_meant(own: &BrokerUrl, broker: &BrokerUrl) -> bool {
     let here = |broker: &BrokerUrl| match broker.scheme() {
         Scheme::Unix => true,
         _ => {
@@ -209,7 +209,7 @@ fn same_host(one: &BrokerUrl, other: &BrokerUrl) -> bool {
             broker.host() == "localhost" || address.is_ok_and(|address| address.is_loopback())
         }
     };
-    one.host() == other.host() || here(one) && here(other)
+    own.host() == broker.host() && (broker.is_tls() || !own.is_tls()) || here(own) && here(broker)
 }
 
 fn proxy(text: &str) -> Result<Proxy, ProxyUrlError> {
@@ -230,11 +230,11 @@ fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(LONGEST + 1).read_to_end(&mut text)?;
     match text.len() as u64 > LONGEST {
         true => Err(std::io::Error::other("it is longer than 1 MiB; is it the right file?")),
-        false => Ok(text),
+        false => String::from_utf8(text).map_err(|_| std::io::Error::other("it is not UTF-8 text")),
     }
 }
 

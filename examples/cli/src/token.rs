@@ -50,7 +50,10 @@ impl TokenFile {
         }
         let given = Credentials::enhanced(self.method, Some(AuthData::new(token.as_str())));
         *last = token;
-        Ok(expires.map_or_else(|| given.clone(), |at| given.clone().until(at)))
+        Ok(match expires {
+            Some(at) => given.until(at),
+            None => given,
+        })
     }
 }
 

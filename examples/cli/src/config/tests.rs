@@ -66,20 +66,28 @@ fn what_the_file_has_for_its_brokers_goes_to_no_other_host() {
         common.merge(Path::new("c.toml"), text).unwrap();
         common.options()
     };
-    for same in ["mqtt://HOME.example:7", "wss://10.0.0.7/mqtt", "mqtt://me:mine@other.example"] {
+    for same in ["mqtts://HOME.example:7", "wss://10.0.0.7/mqtt", "mqtt://me:mine@other.example"] {
         assert!(given(&with(same, file).unwrap()).is_some(), "{same}");
     }
     let refused = |broker: &str, text: &str| match with(broker, text) {
         Err(Failure::Usage(problem)) => problem,
         other => panic!("{broker}: {:?}", other.map(|_| ())),
     };
-    for other in ["mqtts://other.example", "mqtts://home.example mqtts://other.example", "mqtt://localhost"] {
+    // The first one would show in the clear what was meant for TLS.
+    for other in [
+        "mqtt://home.example",
+        "mqtts://other.example",
+        "mqtts://home.example mqtts://other.example",
+        "mqtt://localhost",
+    ] {
         let problem = refused(other, file);
         assert!(problem.contains("user and password in c.toml are for the brokers in it"), "{problem}");
         assert!(!problem.contains("sesame"), "{problem}");
     }
     let headers = "broker = 'wss://home.example'\n[websocket-headers]\nAuthorization = 'Bearer sesame'\n";
     assert!(refused("wss://other.example", headers).contains("the WebSocket headers in c.toml"));
+    let both = format!("user = 'u'\n{headers}");
+    assert!(refused("wss://me:mine@other.example", &both).contains("the WebSocket headers in c.toml"));
     assert!(with("mqtts://other.example", headers).is_ok(), "no header goes there");
     let here = "broker = 'mqtt://localhost:1'\nuser = 'u'\n";
     assert!(with("mqtt://127.0.0.1:2", here).is_ok(), "the same machine");
