@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
+use super::ask;
 use super::command::Command;
 use super::reading::Reading;
 use crate::model::consumer::{Lag, Skipped, Start};
@@ -184,9 +185,7 @@ impl Progress {
         if at.store() != self.store {
             return Err(Error::PositionInvalid { seq: at.seq(), problem: "of another store" });
         }
-        let (answer, reply) = oneshot::channel();
-        let command = Command::Done { name: self.name.clone(), seq: at.seq(), through, answer };
-        self.commands.send(command).await.map_err(|_| Error::Closed)?;
-        reply.await.map_err(|_| Error::Closed)?
+        let (name, seq) = (self.name.clone(), at.seq());
+        ask(&self.commands, Error::Closed, |answer| Command::Done { name, seq, through, answer }).await
     }
 }

@@ -36,6 +36,7 @@ impl Engine {
     /// For a pause: the last commit, and every file is closed. What is left can open the store anew. Waits end.
     pub(crate) fn rest(mut self, now: Now, wanted: bool) -> (Failed, Result<(), StoreError>) {
         self.waiters.end(&Error::Paused);
+        syncing::end_all(&mut self.syncs, &Error::Paused);
         self.connection = "disconnected";
         let committed = self.report(now).and_then(|()| self.store.commit(self.session.hot()));
         let outlived = self.session.outlived().after_pause(wanted);
@@ -74,6 +75,12 @@ impl Failed {
     /// Those who catch up and whose time is over are told so.
     pub(crate) fn give_up(&mut self, now_ms: i64, error: &Error) {
         syncing::give_up(&mut self.syncs, now_ms, error);
+    }
+
+    /// The client ends: whoever waits is told why, before what would tell it otherwise is gone.
+    pub(crate) fn end_all(&mut self, error: &Error) {
+        self.waiters.end(error);
+        syncing::end_all(&mut self.syncs, error);
     }
 
     /// The store's file, for words about it.

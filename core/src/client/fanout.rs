@@ -11,7 +11,7 @@ use crate::model::message::{MessageId, StoreId};
 /// So many events may wait for a slow listener; beyond it the oldest go and it is told how many.
 const EVENTS: usize = 512;
 
-/// So many warnings are kept for the first listener: a client is opened before anybody can listen to it.
+/// So many warnings are kept for the first listener, until it comes: a client is opened before anybody can listen to it.
 const UNHEARD: usize = 16;
 
 /// The driver's side.
@@ -20,7 +20,7 @@ pub(crate) struct Fanout {
     /// The largest packet that the decoder takes.
     pub(crate) max_packet: u32,
     events: broadcast::Sender<Event>,
-    unheard: Arc<Mutex<Vec<Event>>>,
+    unheard: Arc<Mutex<Option<Vec<Event>>>>,
     state: watch::Sender<State>,
     last_seq: watch::Sender<u64>,
     paused: watch::Sender<bool>,
@@ -31,7 +31,7 @@ pub(crate) struct Fanout {
 #[derive(Clone)]
 pub(crate) struct Listeners {
     events: broadcast::WeakSender<Event>,
-    unheard: Arc<Mutex<Vec<Event>>>,
+    unheard: Arc<Mutex<Option<Vec<Event>>>>,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) last_seq: watch::Receiver<u64>,
     pub(crate) paused: watch::Receiver<bool>,
@@ -45,7 +45,7 @@ impl Fanout {
         let (last_seq, last_seq_rx) = watch::channel(last_seq);
         let (paused, paused_rx) = watch::channel(false);
         let metrics = Arc::new(Mutex::new(Metrics::default()));
-        let unheard = Arc::default();
+        let unheard = Arc::new(Mutex::new(Some(Vec::new())));
         let listeners = Listeners {
             events: events.downgrade(),
             unheard: Arc::clone(&unheard),
@@ -89,11 +89,16 @@ impl Fanout {
                 tracing::info!(?state, "connection");
                 self.state.send_replace(state.clone());
             }
-            if let Err(broadcast::error::SendError(event @ Event::Warning { .. })) = self.events.send(event) {
+            if matches!(event, Event::Warning { .. }) {
+                // Locked until it is told: a first listener comes before it, or after.
                 let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
-                if unheard.len() < UNHEARD {
-                    unheard.push(event);
+                match &mut *unheard {
+                    Some(kept) if kept.len() < UNHEARD => kept.push(event),
+                    Some(_) => {}
+                    None => drop(self.events.send(event)),
                 }
+            } else {
+                drop(self.events.send(event));
             }
         }
     }
@@ -105,12 +110,11 @@ impl Fanout {
 }
 
 impl Listeners {
-    /// Everything from now on, behind the warnings that nobody has heard.
+    /// Everything from now on; for the first listener behind the warnings so far.
     pub(crate) fn events(&self) -> Events {
-        // First, so that nothing falls in between.
+        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
         let events = self.events.upgrade().map(|events| events.subscribe());
-        let unheard = std::mem::take(&mut *self.unheard.lock().unwrap_or_else(PoisonError::into_inner));
-        Events::new(unheard, events)
+        Events::new(unheard.take().unwrap_or_default(), events)
     }
 
     /// The newest counters.

@@ -129,11 +129,7 @@ impl Homing {
     where
         E: Clone + Unanswered,
     {
-        let (answer, reply) = oneshot::channel();
-        if self.commands.send(command(answer)).await.is_err() {
-            return Err(closed);
-        }
-        reply.await.unwrap_or_else(|_| Err(if self.commands.is_closed() { closed } else { closed.unanswered() }))
+        ask(&self.commands, closed, command).await
     }
 
     /// Accepts a message. Resolves after the commit (P1): from then on it reaches the broker, or gets a recorded
@@ -364,6 +360,22 @@ impl Homing {
         }
         open_reader(&self.options)
     }
+}
+
+/// Asks the driver. One that lives and gives no answer has panicked over the question.
+async fn ask<T, E>(
+    commands: &mpsc::Sender<Command>,
+    closed: E,
+    command: impl FnOnce(Answer<Result<T, E>>) -> Command,
+) -> Result<T, E>
+where
+    E: Clone + Unanswered,
+{
+    let (answer, reply) = oneshot::channel();
+    if commands.send(command(answer)).await.is_err() {
+        return Err(closed);
+    }
+    reply.await.unwrap_or_else(|_| Err(if commands.is_closed() { closed } else { closed.unanswered() }))
 }
 
 type Opened = (mpsc::Sender<Command>, Listeners, StoreId);

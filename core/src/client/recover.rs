@@ -64,11 +64,9 @@ impl Driver {
             }
             let unavailable = PublishError::Storage { detail: error.text.clone() };
             self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
-            if let Some((_, answer)) = self.closing.take() {
-                drop(answer.send(Err(other)));
-                return false;
-            }
-            if let Some((_, answer)) = self.out.ending.take() {
+            let closing = self.closing.take().map(|(_, answer)| answer);
+            if let Some(answer) = closing.or_else(|| self.out.ending.take().map(|(_, answer)| answer)) {
+                failed.end_all(&Error::Closed);
                 drop(answer.send(Err(other)));
                 return false;
             }
@@ -89,8 +87,9 @@ impl Driver {
     }
 
     /// The file is damaged. It is set aside at once, and this client ends: the new store is another one, with other ids.
-    fn give_up(&mut self, failed: Failed, mut replies: Vec<Reply>, other: Error) -> bool {
+    fn give_up(&mut self, mut failed: Failed, mut replies: Vec<Reply>, other: Error) -> bool {
         replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
+        failed.end_all(&other);
         match failed.set_aside(wall_ms()) {
             Ok(aside) => self.fanout.events(&mut aside.iter().map(store_damaged).collect()),
             Err(error) => tracing::error!(%error, "the damaged store cannot be set aside yet; the next client does"),

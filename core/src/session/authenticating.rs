@@ -24,6 +24,8 @@ const MARGIN_MS: i64 = 60_000;
 /// The shortest time between two questions that no connect asks for, and the first wait after one without an answer.
 const ASK_DISTANCE_MS: i64 = 5_000;
 const LONGEST_ASK_WAIT_MS: i64 = 60_000;
+/// A signed URL that was asked for longer ago is not shown: services take it for minutes, and the link it was for never came.
+const SIGNED_FOR_MS: i64 = 60_000;
 /// A wall clock that moves by so much against the one that counts through sleep was wrong before: what it signed is, too.
 const CLOCK_STEP_MS: u64 = 60_000;
 /// How long a new link is put off for a quiet moment, at the most.
@@ -84,6 +86,9 @@ impl Session {
         // What was made for one host is not shown to another.
         if self.changed_meanwhile() || expired || moved {
             self.auth.fresh = None;
+        }
+        if now.mono_ms - self.auth.asked_at > SIGNED_FOR_MS {
+            self.auth.forget_signed();
         }
         if self.auth.why == WhyAsked::Reconnect && self.auth.is_due(now) {
             self.auth.why = WhyAsked::Expired;

@@ -13,7 +13,7 @@ pub struct Outlived {
     /// The app's wish to be connected.
     pub wanted: bool,
     waits: Waits,
-    why: WhyAsked,
+    credentials: (WhyAsked, Option<i64>),
 }
 
 impl Outlived {
@@ -29,7 +29,7 @@ impl Outlived {
 impl Session {
     /// What is to go on when the session's memory goes.
     pub fn outlived(&self) -> Outlived {
-        Outlived { wanted: self.conn.wanted, waits: self.conn.waits(), why: self.auth.why() }
+        Outlived { wanted: self.conn.wanted, waits: self.conn.waits(), credentials: self.auth.outlived() }
     }
 
     /// Rebuilt; before its first input.
@@ -37,7 +37,7 @@ impl Session {
         self.metrics = metrics;
         self.conn.wanted = before.wanted;
         self.conn.wait_on(before.waits);
-        self.auth.go_on(before.why);
+        self.auth.go_on(before.credentials);
     }
 
     /// The first input: what was waited for is told again.

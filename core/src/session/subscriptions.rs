@@ -260,9 +260,10 @@ impl Subscriptions {
         if !self.up {
             return;
         }
+        let mut foreign = Vec::new();
         for (filter, row) in &self.rows {
             if self.pending.len() as u64 >= REQUESTS.count() {
-                return;
+                break;
             }
             let granted = row.granted.is_some_and(|(_, granted)| granted == epoch);
             let on_wire = self.pending.values().any(|request| match request {
@@ -273,11 +274,13 @@ impl Subscriptions {
                 continue;
             }
             if self.service.is_some_and(|service| service.topic_problem(filter.as_str()).is_some()) {
-                // Left from another service: here it was never granted.
+                // Left from another service: here it was never granted, so there is nothing to end either.
+                let (filter, reason) = (filter.clone(), ReasonCode::TopicFilterInvalid);
                 if row.wanted {
-                    let (filter, reason) = (filter.clone(), ReasonCode::TopicFilterInvalid);
                     self.refused.push(filter.clone());
                     fx.events.push(Event::SubscribeRefused { filter, reason });
+                } else {
+                    foreign.push(filter);
                 }
                 continue;
             }
@@ -300,5 +303,6 @@ impl Subscriptions {
                 self.pending.insert(pid, Request::Unsubscribe(filter.clone()));
             }
         }
+        foreign.into_iter().for_each(|filter| self.forget(filter, fx));
     }
 }

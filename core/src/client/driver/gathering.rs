@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{CREDIT, Driver, Slot, TURN_INPUTS, stalled_until};
 use crate::client::turn::TurnInput;
 use crate::link::{LinkError, stranger};
-use crate::model::broker_url::BrokerUrl;
+use crate::model::broker_url::{BrokerUrl, Scheme};
 use crate::model::event::Why;
 use crate::session::effect::Input;
 
@@ -21,7 +21,9 @@ impl Driver {
         if link.take_heard() {
             engine.heard(self.clock.now());
         }
-        let tls = engine.session().address().is_some_and(BrokerUrl::is_tls);
+        let broker = engine.session().address();
+        let tls = broker.is_some_and(BrokerUrl::is_tls);
+        let plain = broker.is_some_and(|broker| broker.scheme() == Scheme::Mqtt) && self.options.transport.is_none();
         let limit = self.inputs.len() + TURN_INPUTS;
         while self.inputs.len() < limit {
             match decoder.decode(link.input()) {
@@ -36,9 +38,9 @@ impl Driver {
                             LinkError::Eof => Why::Closed,
                             LinkError::Tls(failure) => Why::Tls(failure.clone()),
                             // OpenSSL's servers say nothing to whoever does not speak TLS.
-                            error @ LinkError::Reset(_) if link.counters().0 == 0 && !tls => Why::Cut(format!(
-                                "{error}, before any answer; if this port wants TLS, write mqtts:// (or wss://)"
-                            )),
+                            error @ LinkError::Reset(_) if link.counters().0 == 0 && plain => {
+                                Why::Cut(format!("{error}, before any answer; if this port wants TLS, write mqtts://"))
+                            }
                             error => Why::Cut(error.to_string()),
                         };
                         self.inputs.push(TurnInput::Session(Input::LinkDown(why)));
@@ -56,7 +58,7 @@ impl Driver {
                 Err(error) => {
                     // Nothing was taken out yet: it is the first thing that ever came.
                     let first = link.counters().0 == link.input().len() as u64;
-                    match stranger::speaks(link.input()).filter(|_| first) {
+                    match stranger::speaks(link.input(), tls).filter(|_| first) {
                         None => self.inputs.push(TurnInput::Session(Input::Broken(error))),
                         Some(words) => {
                             let why = Why::Unreachable(words.to_owned());

@@ -81,14 +81,18 @@ impl Authentication {
         self.refresh_wait = ASK_DISTANCE_MS;
     }
 
-    /// Why the provider is asked next.
-    pub(in crate::session) fn why(&self) -> WhyAsked {
-        self.why
+    /// Why the provider is asked next, and the clock of the last refusal: what the next session of this run is to know.
+    pub(in crate::session) fn outlived(&self) -> (WhyAsked, Option<i64>) {
+        let why = match self.why {
+            WhyAsked::First | WhyAsked::Reconnect if self.changed => WhyAsked::Expired,
+            why => why,
+        };
+        (why, self.refused_clock)
     }
 
-    /// An earlier session of this run would have said so.
-    pub(in crate::session) fn go_on(&mut self, why: WhyAsked) {
-        self.why = why;
+    /// An earlier session of this run knew it.
+    pub(in crate::session) fn go_on(&mut self, (why, refused_clock): (WhyAsked, Option<i64>)) {
+        (self.why, self.refused_clock) = (why, refused_clock);
     }
 
     /// What belongs to a link ends with it.

@@ -18,7 +18,9 @@ pub(super) struct Rate {
 impl Rate {
     fn new(service: &ServiceLimits) -> Self {
         let every_ms = service.publishes_per_second.map_or(0, |rate| 1_000_i64.div_euclid(rate.get().into()) + 1);
-        let bytes_per_second = service.bytes_per_second.map(|rate| i64::from(rate.get()));
+        // A second that begins with the largest message holds it beside what the spacing lets through.
+        let largest = i64::try_from(service.max_payload).unwrap_or(i64::MAX);
+        let bytes_per_second = service.bytes_per_second.map(|rate| (i64::from(rate.get()) - largest).max(1));
         Self { every_ms, bytes_per_second, ..Self::default() }
     }
 
@@ -30,7 +32,7 @@ impl Rate {
     /// One went, with so many bytes of payload.
     pub(super) fn took(&mut self, bytes: usize, now: i64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(1_000);
-        let for_bytes = self.bytes_per_second.map_or(0, |rate| bytes.div_euclid(rate));
+        let for_bytes = self.bytes_per_second.map_or(0, |rate| bytes.div_euclid(rate) + 1);
         self.next = now.saturating_add(self.every_ms.max(for_bytes));
     }
 

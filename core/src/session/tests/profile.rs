@@ -105,6 +105,10 @@ fn topics_and_filters_that_another_broker_took_do_not_cost_the_link() {
     for id in [ids[1], ids[3]] {
         assert_eq!(rig.fates[&id], Fate::Refused(ReasonCode::TopicNameInvalid));
     }
+    // The broker has nothing to end.
+    rig.input(Input::Unsubscribe(TopicFilter::new(deep).unwrap()));
+    rig.pass(100);
+    assert!(rig.events.iter().any(|event| matches!(event, Event::Unsubscribed { filter } if filter.as_str() == deep)));
 }
 
 #[test]
@@ -122,8 +126,9 @@ fn a_second_at_aws_has_100_messages_and_half_a_mebibyte() {
     assert_eq!(times.len(), 200);
     assert!(most(&times) <= Some(100) && times[199] < 2_500, "{times:?}");
     for _ in 0..16 {
-        rig.publish_row(1, |row| row.payload = vec![0; 128 << 10].into());
+        rig.publish_row(1, |row| row.payload = vec![0; 100 << 10].into());
     }
+    // 512 KiB a second: the sixth would be over.
     let times = sent_at(&mut rig, 6_000);
     assert_eq!((times.len(), most(&times)), (16, Some(4)), "{times:?}");
 }
