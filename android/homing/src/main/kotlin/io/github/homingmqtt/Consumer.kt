@@ -15,12 +15,14 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeoutOrNull
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import io.github.homingmqtt.ffi.Consumer as NativeConsumer
 
@@ -88,7 +90,7 @@ public class Consumer private constructor(
     public fun messages(): Flow<Message> =
         flow {
             // A place of its own: what another collection has read, and not done, comes again.
-            val place = Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) }
+            val place = awake { Native.ask(late = NativeConsumer::destroy) { client.consumer(settings) } }
             try {
                 while (true) {
                     val page =
@@ -109,7 +111,8 @@ public class Consumer private constructor(
      * threw or was cancelled. Returns when the client is closed.
      *
      * Marks are written while the next bodies run, the newest for all before it, so a page costs few commits; a kill
-     * repeats the messages since the last commit, a cancellation none.
+     * repeats the messages since the last commit, a cancellation none. While the client is paused they wait: what was
+     * finished meanwhile comes again after a kill or a cancellation.
      */
     public suspend fun consume(body: suspend (Message) -> Unit): Unit =
         coroutineScope {
@@ -152,7 +155,7 @@ public class Consumer private constructor(
 
     private suspend fun markThrough(position: Position) {
         try {
-            doneThrough(position)
+            awake { doneThrough(position) }
         } catch (_: HomingException.Closed) {
             // The client is closed, which ends the messages too.
         }
@@ -172,6 +175,17 @@ public class Consumer private constructor(
         }
     }
 
+    /** Asks again while the client is paused. */
+    private suspend fun <T> awake(question: suspend () -> T): T {
+        while (true) {
+            try {
+                return question()
+            } catch (_: HomingException.Paused) {
+                delay(PAUSED)
+            }
+        }
+    }
+
     private fun ours(position: Position) {
         if (position.store != store) {
             throw HomingException.Invalid("position $position is of another store than this consumer's, $store")
@@ -184,6 +198,9 @@ public class Consumer private constructor(
 
         /** How long the end of a cancelled [consume] may wait for its last commit. */
         private val LAST_MARK = 2.seconds
+
+        /** Until a paused client is asked again. */
+        private val PAUSED = 500.milliseconds
 
         internal suspend fun open(
             client: Client,

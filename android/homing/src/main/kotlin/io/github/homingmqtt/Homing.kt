@@ -277,7 +277,7 @@ public class Homing private constructor(
 
         /**
          * Opens the store (made if missing) and takes its driver lock (P11). Connects in the background, unless
-         * [Options.connect] is false; makes no connection before it returns. If it is cancelled the lock is free again.
+         * [Options.connect] is false; makes no connection before it returns. If it is cancelled the lock is soon free again.
          *
          * @throws HomingException nothing was changed then
          */

@@ -43,7 +43,10 @@ public data class UserProperty(
     public val name: String,
     /** Its value. */
     public val value: String,
-)
+) {
+    /** Without the value (P12). */
+    override fun toString(): String = "UserProperty(name=$name)"
+}
 
 /** MQTT 5 properties of a message; MQTT 3.1.1 carries none of them. Each text has at most 65,535 bytes. */
 public class Properties(

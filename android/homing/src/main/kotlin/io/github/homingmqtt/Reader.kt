@@ -7,6 +7,7 @@ import io.github.homingmqtt.internal.cross
 import io.github.homingmqtt.internal.number
 import io.github.homingmqtt.internal.public
 import io.github.homingmqtt.internal.text
+import io.github.homingmqtt.internal.unixMilliseconds
 import kotlinx.coroutines.Dispatchers
 import java.nio.file.Path
 import java.time.Instant
@@ -60,15 +61,13 @@ public class Reader private constructor(
         max: Int = 100,
     ): Page<Message, Position> =
         ask {
-            if (after != null && after.store != store) {
-                throw HomingException.Invalid("position $after is of another store than this reader's, $store")
-            }
+            after?.let { ours("position", it.store, it) }
             val order = if (newestFirst) HistoryOrder.NEWEST_FIRST else HistoryOrder.OLDEST_FIRST
             val page =
                 it.history(
                     text("filter", filter),
-                    since?.toEpochMilli(),
-                    until?.toEpochMilli(),
+                    since?.let(::unixMilliseconds),
+                    until?.let(::unixMilliseconds),
                     order,
                     after?.number?.toULong(),
                     count(max),
@@ -89,7 +88,10 @@ public class Reader private constructor(
         after: MessageId? = null,
         max: Int = 100,
     ): List<OutboxEntry> =
-        ask { reader -> reader.outbox(after?.number?.toULong() ?: 0u, count(max)).map { it.public(store) } }
+        ask { reader ->
+            after?.let { ours("message id", it.store, it) }
+            reader.outbox(after?.number?.toULong() ?: 0u, count(max)).map { it.public(store) }
+        }
 
     /**
      * What became of a message (P9).
@@ -110,6 +112,16 @@ public class Reader private constructor(
     override fun toString(): String = "Reader(store=$store)"
 
     private suspend fun <T> ask(question: (NativeReader) -> T): T = Native.ask(Dispatchers.IO) { question(native) }
+
+    private fun ours(
+        what: String,
+        store: String,
+        place: Any,
+    ) {
+        if (store != this.store) {
+            throw HomingException.Invalid("$what $place is of another store than this reader's, ${this.store}")
+        }
+    }
 
     private fun count(max: Int): UInt = number("max", max.toLong(), 1L..500L).toUInt()
 

@@ -1,6 +1,7 @@
 package io.github.homingmqtt
 
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
@@ -18,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.time.Duration.Companion.seconds
+import kotlin.time.measureTime
 
 class ConsumeTest {
     @TempDir
@@ -163,6 +165,55 @@ class ConsumeTest {
                 job.join()
                 assertTrue(!job.isCancelled, "it ends without an error")
                 consumer.consumeAfterClose()
+            }
+        }
+
+    @Test
+    fun `consume waits through a pause with its marks, and begins in one`() =
+        test {
+            filled(2) { home, consumer ->
+                val (begun, ended) = CompletableDeferred<Unit>() to CompletableDeferred<Unit>()
+                val job =
+                    launch {
+                        consumer.consume { message ->
+                            if (message.text == "0") {
+                                begun.complete(Unit)
+                                ended.await()
+                            }
+                        }
+                    }
+                begun.await()
+                home.pause()
+                ended.complete(Unit)
+                val other = launch { consumer.messages().collect() }
+                // Longer than it takes to be asked again.
+                delay(1.seconds)
+                assertTrue(job.isActive && other.isActive, "both wait")
+                home.resume()
+                until { behind(home) == 0L }
+                home.shutDown()
+                job.join()
+                other.join()
+                assertTrue(!job.isCancelled && !other.isCancelled, "they end without an error")
+            }
+        }
+
+    @Test
+    fun `consume that is cancelled in a pause ends soon`() =
+        test {
+            filled(1) { home, consumer ->
+                val seen = CompletableDeferred<Unit>()
+                val job =
+                    launch {
+                        consumer.consume {
+                            home.pause()
+                            seen.complete(Unit)
+                        }
+                    }
+                seen.await()
+                assertTrue(measureTime { job.cancelAndJoin() } < 5.seconds)
+                home.resume()
+                assertEquals("0", consumer.messages().first().text)
             }
         }
 

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Files
 import java.nio.file.Path
+import java.time.Instant
 import kotlin.io.path.readText
 import kotlin.io.path.writeText
 import kotlin.time.Duration
@@ -179,6 +180,9 @@ class StoreTest {
                         assertEquals(emptyList<Incident>(), reader.incidents())
                         fails<HomingException.Invalid> { reader.history(max = 0) }
                         fails<HomingException.Invalid> { reader.history(after = Position.parse("0".repeat(32) + "-1")) }
+                        fails<HomingException.Invalid> { reader.outbox(after = MessageId.parse("0".repeat(32) + "-1")) }
+                        assertEquals(3, reader.history(since = Instant.MIN, until = Instant.MAX).items.size)
+                        assertEquals(0, reader.history(since = Instant.MAX).items.size)
                     }
                 }
             }

@@ -6,6 +6,7 @@ import io.github.homingmqtt.internal.cross
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotEquals
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.nio.file.Path
@@ -64,6 +65,13 @@ class ValueTest {
     }
 
     @Test
+    fun `credentials that never expire have no expiry`() {
+        assertNull(Credentials("anna", expiresAt = Instant.MAX).cross().expiresAtMs)
+        assertEquals(Long.MIN_VALUE, Credentials("anna", expiresAt = Instant.MIN).cross().expiresAtMs)
+        assertEquals(0L, Credentials("anna", expiresAt = Instant.EPOCH).cross().expiresAtMs)
+    }
+
+    @Test
     fun `no secret and no payload is in a text`() {
         val secret = "secret-4711"
         val values =
@@ -93,6 +101,7 @@ class ValueTest {
                     false,
                     Instant.EPOCH,
                 ),
+                UserProperty("token", secret),
                 Properties(correlationData = secret.encodeToByteArray(), user = listOf(UserProperty("token", secret))),
                 Options(Path.of("home.db"), "mqtt://anna:$secret@host", credentials = Credentials(secret, secret)),
             )

@@ -19,6 +19,16 @@ internal class Broker private constructor(
     /** What it has said so far. */
     fun log(): String = File(folder, "log").readText()
 
+    /** Answers nothing until [thaw]; its connections stand. */
+    fun freeze() = signal("STOP")
+
+    fun thaw() = signal("CONT")
+
+    private fun signal(name: String) {
+        val sent = ProcessBuilder("sh", "-c", "kill -$name ${process.pid()}").inheritIO().start()
+        check(sent.waitFor() == 0) { "kill -$name failed" }
+    }
+
     override fun close() {
         process.destroyForcibly().waitFor()
         folder.deleteRecursively()

@@ -35,6 +35,7 @@ public abstract class ConnectionService : Service() {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Main.immediate)
     private var hold: AutoCloseable? = null
     private var begun = false
+    private var shown: ConnectionState = ConnectionState.Connecting(attempt = 1)
 
     /** The notification's number, among all of the app; not 0. */
     protected open val notificationId: Int = 0x686f6d
@@ -56,7 +57,7 @@ public abstract class ConnectionService : Service() {
         startId: Int,
     ): Int {
         try {
-            startForeground(notificationId, notification(first))
+            startForeground(notificationId, notification(shown))
         } catch (error: IllegalStateException) {
             // ForegroundServiceStartNotAllowedException, from Android 12 on: restarted while the app may not, or no time is left.
             warn("not in the foreground", error)
@@ -87,6 +88,7 @@ public abstract class ConnectionService : Service() {
     }
 
     private fun show(state: ConnectionState) {
+        shown = state
         if (state is ConnectionState.Closed) stopSelf()
         service<NotificationManager>().notify(notificationId, notification(state))
     }
@@ -122,8 +124,6 @@ public abstract class ConnectionService : Service() {
 
     /** Starts and stops services. */
     public companion object {
-        private val first = ConnectionState.Connecting(attempt = 1)
-
         /**
          * Starts the service. Call it while the app is in front: from Android 12 on it is not allowed otherwise, with few
          * exceptions such as a push message of high priority.

@@ -3,9 +3,11 @@
 package io.github.homingmqtt.android
 
 import android.content.Context
+import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.SyncReport
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
@@ -40,26 +42,43 @@ internal fun Context.owner(): HomingOwner =
  * Let it be opened with `connect = false`: then it is [followLifecycle], a [ConnectionService] and a job that connect, and a process
  * that Android starts for a job makes no connection but the job's.
  *
- * @param open opens the client, and does what belongs to it: [followNetwork], subscriptions.
+ * @param begin does what belongs to a client that was opened: [followNetwork], subscriptions. If it fails the client is closed.
+ * @param open opens the client, and does nothing else.
  */
 public class SharedHoming(
+    private val begin: suspend (Homing) -> Unit = {},
     private val open: suspend () -> Homing,
 ) {
     private val one = Mutex()
 
-    /** The client, if it is open. */
     @Volatile
-    internal var opened: Homing? = null
-        private set
+    private var held: Homing? = null
+
+    /** The client, if it is open; the app may have closed it by its own call. */
+    internal val opened: Homing? get() = held?.takeIf { it.state.value !is ConnectionState.Closed }
 
     internal val needs = Needs()
 
     /**
-     * The client. Whoever comes while it is being opened waits; after a failure the next one tries again.
+     * The client. Whoever comes while it is being opened waits; after a failure, and if the client was closed, the next one
+     * opens it again.
      *
      * @throws io.github.homingmqtt.HomingException and whatever else opening throws.
      */
-    public suspend fun get(): Homing = exclusively { opened ?: open().also { opened = it } }
+    public suspend fun get(): Homing = exclusively { opened ?: begun(open()).also { held = it } }
+
+    private suspend fun begun(homing: Homing): Homing {
+        try {
+            begin(homing)
+        } catch (
+            @Suppress("TooGenericExceptionCaught") error: Throwable,
+        ) {
+            // Nobody has it, and it would hold the store's lock.
+            withContext(NonCancellable + Dispatchers.IO) { homing.close() }
+            throw error
+        }
+        return homing
+    }
 
     /**
      * [Homing.shutDown] if there is a client; [get] opens another.
@@ -68,8 +87,8 @@ public class SharedHoming(
      */
     public suspend fun shutDown(deadline: Duration = 5.seconds) {
         exclusively {
-            val homing = opened
-            opened = null
+            val homing = held
+            held = null
             homing?.shutDown(deadline)
         }
     }

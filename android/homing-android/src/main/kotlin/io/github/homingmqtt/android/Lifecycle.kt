@@ -10,11 +10,13 @@ import io.github.homingmqtt.HomingException
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.collectLatest
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.withContext
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -164,16 +166,19 @@ private class Led(
         when (inBackground) {
             InBackground.Stay -> {}
 
-            is InBackground.Disconnect -> {
-                delay(inBackground.after)
-                homing.disconnect()
-            }
+            is InBackground.Disconnect -> after(inBackground.after) { homing.disconnect() }
 
-            is InBackground.Pause -> {
-                delay(inBackground.after)
-                homing.pause(inBackground.deadline)
-            }
+            is InBackground.Pause -> after(inBackground.after) { homing.pause(inBackground.deadline) }
         }
+    }
+
+    /** Once begun it is ended: the client would go on with it anyhow, and it must not overtake one who comes back. */
+    private suspend fun after(
+        time: Duration,
+        act: suspend () -> Unit,
+    ) {
+        delay(time)
+        withContext(NonCancellable) { act() }
     }
 
     private companion object {

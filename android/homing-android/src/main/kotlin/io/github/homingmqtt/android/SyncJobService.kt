@@ -57,8 +57,8 @@ public class SyncJobService : JobService() {
         try {
             val owner = owner()
             val homing = owner.homing.get()
-            val report = owner.homing.needs.awake(homing) { homing.sync(limit) }
-            owner.onSynced(homing, report)
+            val report =
+                owner.homing.needs.awake(homing) { homing.sync(limit).also { owner.onSynced(homing, it) } }
             !report.drained
         } catch (stopped: CancellationException) {
             throw stopped

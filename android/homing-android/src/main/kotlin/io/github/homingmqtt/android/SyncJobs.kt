@@ -75,6 +75,8 @@ public object SyncJobs {
     public fun stop(context: Context) {
         scheduler(context).cancel(PERIODIC_ID)
         scheduler(context).cancel(NOW_ID)
+        // Android stops the job only later: a push till then must not count as one for it.
+        Pushes.end()
     }
 
     private fun job(

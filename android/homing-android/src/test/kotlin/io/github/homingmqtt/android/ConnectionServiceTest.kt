@@ -52,6 +52,7 @@ class ConnectionServiceTest {
             homing.untilOnline()
             until("the notification says so") { notified() == "Online" }
             controller.startCommand(0, 2)
+            assertEquals("Online", shown())
             assertFalse(shadowOf(service).isStoppedBySelf)
             controller.destroy()
             homing.untilOffline()

@@ -13,9 +13,9 @@ class App :
     Application(),
     HomingOwner {
     override val homing =
-        SharedHoming {
+        SharedHoming(begin = { it.followNetwork(this) }) {
             val options = HomingFiles(this).run { Options(store, broker, deviceToken = deviceToken(), connect = false) }
-            Homing.open(options).also { it.followNetwork(this) }
+            Homing.open(options)
         }
 
     override fun onCreate() {

@@ -16,6 +16,7 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
+import org.robolectric.shadows.ShadowLog
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -79,8 +80,22 @@ class LifecycleTest {
             until("paused") { homing.state.value is ConnectionState.Paused }
             val other = runBlocking { Homing.open(Options(HomingFiles(app).store, broker.url, connect = false)) }
             activity.start()
-            until("a first try while the other drives") { homing.state.value is ConnectionState.Paused }
+            until("a first try while the other drives") { ShadowLog.getLogs().any { "not in front yet" in it.msg } }
             runBlocking { other.shutDown() }
+            homing.untilOnline()
+        }
+    }
+
+    @Test
+    fun `back in front while the goodbye lasts`() {
+        app.homing.followLifecycle(app, InBackground.Pause(after = Duration.ZERO)).use {
+            val activity = activity().start()
+            homing.untilOnline()
+            broker.freeze()
+            activity.stop()
+            until("the goodbye, which nobody answers") { homing.state.value !is ConnectionState.Online }
+            activity.start()
+            broker.thaw()
             homing.untilOnline()
         }
     }

@@ -137,8 +137,14 @@ class SyncJobServiceTest {
             open(broker.url)
             val homing = app.client()
             runBlocking { homing.pause() }
+            var consumed = false
+            app.afterSync = {
+                it.consumer()
+                consumed = true
+            }
             job.onStartJob(parameters(SyncJobs.NOW_ID))
             untilFinished()
+            assertTrue("the app can work with it", consumed)
             assertTrue(app.reports.single().drained)
             assertTrue(homing.state.value is ConnectionState.Paused)
         }

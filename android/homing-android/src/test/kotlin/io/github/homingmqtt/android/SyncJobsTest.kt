@@ -6,6 +6,7 @@ import android.app.job.JobScheduler
 import android.net.NetworkCapabilities
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNotNull
 import org.junit.Assert.assertNotSame
 import org.junit.Assert.assertSame
 import org.junit.Assert.assertThrows
@@ -51,6 +52,14 @@ class SyncJobsTest {
         SyncJobs.every(app, 1.hours)
         SyncJobs.stop(app)
         assertTrue(scheduler.allPendingJobs.isEmpty())
+    }
+
+    @Test
+    fun `a push right after the end of a running job has a job of its own`() {
+        Pushes.begin()
+        SyncJobs.stop(app)
+        SyncJobs.now(app)
+        assertNotNull(pending(SyncJobs.NOW_ID))
     }
 
     @Test

@@ -52,7 +52,8 @@ internal fun Credentials.cross(): CredentialSet =
     CredentialSet(
         user = text("user name", user),
         password = password,
-        expiresAtMs = expiresAt?.toEpochMilli(),
+        // One that no clock reaches is none.
+        expiresAtMs = expiresAt?.let(::unixMilliseconds)?.takeIf { it != Long.MAX_VALUE },
         enhanced = enhanced?.let { FfiEnhancedAuthentication(text("authentication method", it.method), it.data) },
     )
 

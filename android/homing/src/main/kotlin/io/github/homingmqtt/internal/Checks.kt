@@ -1,6 +1,7 @@
 package io.github.homingmqtt.internal
 
 import io.github.homingmqtt.HomingException
+import java.time.Instant
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.days
 import kotlin.time.Duration.Companion.milliseconds
@@ -41,6 +42,14 @@ internal fun milliseconds(
     val whole = time.inWholeMilliseconds
     return if (whole.milliseconds < time && whole < Long.MAX_VALUE) whole + 1 else whole
 }
+
+/** Unix time; a moment further off than 64 bits reach is the last one that they do. */
+internal fun unixMilliseconds(moment: Instant): Long =
+    try {
+        moment.toEpochMilli()
+    } catch (_: ArithmeticException) {
+        if (moment.epochSecond < 0) Long.MIN_VALUE else Long.MAX_VALUE
+    }
 
 /** A time to wait for: as good as for ever is a year, which no clock of the other side overflows at. */
 internal fun deadline(time: Duration): Long = milliseconds("deadline", time.coerceAtMost(365.days))

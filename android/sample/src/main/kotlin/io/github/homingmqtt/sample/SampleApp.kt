@@ -21,12 +21,14 @@ open class SampleApp :
     open val broker: String get() = getString(R.string.broker)
 
     override val homing =
-        SharedHoming {
+        SharedHoming(
+            begin = {
+                it.subscribe(Temperature.FILTER)
+                it.followNetwork(this)
+            },
+        ) {
             val files = HomingFiles(this)
-            val homing = Homing.open(Options(files.store, broker, deviceToken = files.deviceToken(), connect = false))
-            homing.subscribe(Temperature.FILTER)
-            homing.followNetwork(this)
-            homing
+            Homing.open(Options(files.store, broker, deviceToken = files.deviceToken(), connect = false))
         }
 
     override fun onCreate() {
