@@ -68,9 +68,11 @@ struct Benchmark {
 
     private func incoming() async throws {
         let (mosquitto, broker) = try startBroker()
+        defer { mosquitto.terminate() }
         let client = try await HomingClient(options("in", broker: broker))
+        let events = try client.events()
         try await client.subscribe("benchmark/#", qos: .atLeastOnce)
-        for await event in try client.events() {
+        for await event in events {
             if case .subscribed = event { break }
         }
         let total = count / batch * batch
@@ -81,7 +83,6 @@ struct Benchmark {
         }
         while try client.counters.received < total { try await Task.sleep(for: .milliseconds(20)) }
         try await client.disconnect()
-        mosquitto.terminate()
 
         let consumer = try await client.consumer()
         var meter = Meter("in", total)

@@ -77,7 +77,8 @@ impl CredentialSet {
             credentials = credentials.with_enhanced(enhanced.method, enhanced.data.map(AuthData::new));
         }
         if let Some(ms) = self.expires_at_ms {
-            credentials = credentials.until(UNIX_EPOCH + duration("expires_at", ms)?);
+            let at = UNIX_EPOCH.checked_add(duration("expires_at", ms)?);
+            credentials = credentials.until(at.ok_or_else(|| FfiError::invalid("expires_at: too far in the future"))?);
         }
         Ok(credentials)
     }

@@ -59,7 +59,7 @@ pub enum StartAt {
     Oldest,
     /// With the next one.
     Now,
-    /// Behind this position.
+    /// With this message, or the first one behind it that is still kept.
     At {
         /// Of the same store.
         position: StoredId,

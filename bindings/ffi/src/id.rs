@@ -36,17 +36,10 @@ fn store(text: &str) -> Result<StoreId> {
     Ok(StoreId(bytes))
 }
 
-/// An id as a text to be kept: the store, a hyphen, the number.
-#[uniffi::export]
-pub fn id_text(id: StoredId) -> Result<String> {
-    store(&id.store)?;
-    Ok(format!("{}-{}", id.store, id.n))
-}
-
-/// An id from [`id_text`].
+/// An id from the text that an app keeps: the store, a hyphen, the number.
 #[uniffi::export]
 pub fn parse_id(text: String) -> Result<StoredId> {
-    let bad = || FfiError::invalid(format!("id {text:?}: 32 hexadecimal digits, a hyphen and a number are taken"));
+    let bad = || FfiError::invalid("id: 32 hexadecimal digits, a hyphen and a number are taken");
     let (left, right) = text.split_once('-').ok_or_else(bad)?;
     store(left).map_err(|_| bad())?;
     if right.is_empty() || !right.bytes().all(|byte| byte.is_ascii_digit()) {

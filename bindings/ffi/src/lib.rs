@@ -35,7 +35,7 @@ pub use client::{Client, SyncSummary};
 pub use consumer::{Consumer, ConsumerSettings, LagPolicy, StartAt};
 pub use error::{ErrorCode, FfiError};
 pub use event::{Event, EventStream, GapInfo, SettledMessage};
-pub use id::{StoredId, id_text, parse_id};
+pub use id::{StoredId, parse_id};
 pub use log::{LogLevel, LogSink, set_log};
 pub use mailbox::Mailbox;
 pub use message::{

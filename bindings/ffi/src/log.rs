@@ -32,7 +32,7 @@ pub trait LogSink: Send + Sync {
     fn log(&self, level: LogLevel, target: String, text: String) -> std::result::Result<(), CallbackError>;
 }
 
-/// Lines that may wait for the app; more are counted and left out.
+/// Lines that may wait for the app; more are left out.
 const LINES: usize = 1_024;
 
 static SET: OnceLock<()> = OnceLock::new();

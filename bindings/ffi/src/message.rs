@@ -59,7 +59,7 @@ pub enum IfUnsupported {
 }
 
 /// Name and value.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct UserProperty {
     /// The name.
     pub name: String,
@@ -68,7 +68,7 @@ pub struct UserProperty {
 }
 
 /// MQTT 5 properties.
-#[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Default, PartialEq, Eq, uniffi::Record)]
 pub struct MessageProperties {
     /// The payload is UTF-8 text.
     pub payload_is_utf8: bool,

@@ -345,3 +345,47 @@ impl Settings {
         Ok(options)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use homing::Options;
+
+    use super::default_settings;
+
+    #[test]
+    fn the_defaults_are_those_of_the_core() {
+        let ours = default_settings("store.db".to_owned()).unwrap().translate().unwrap();
+        let core = Options::new("store.db");
+        macro_rules! same {
+            ($($field:ident),*) => { $(
+                assert_eq!(format!("{:?}", ours.$field), format!("{:?}", core.$field), stringify!($field));
+            )* };
+        }
+        same!(store, broker, other_addresses, same_broker, client_id, tls, profile, proxy, websocket_headers, version);
+        same!(
+            keep_alive,
+            session_expiry,
+            durability,
+            inflight,
+            inflight_qos2,
+            receive_maximum,
+            max_packet,
+            max_payload
+        );
+        same!(outbox_limit, outbox_full, qos0_offline, inbox_limit, inbox_full, broker_keeps, retention);
+        same!(
+            foreign_session,
+            retry,
+            connect_pace,
+            first_consumer,
+            first_consumer_filters,
+            device_token,
+            glance,
+            connect
+        );
+        assert!(ours.credentials.is_none() && core.credentials.is_none());
+        assert!(ours.will.is_none() && core.will.is_none());
+    }
+}

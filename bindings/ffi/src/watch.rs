@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use homing::StateWatch;
+use homing::{State, StateWatch};
 use tokio::sync::Mutex;
 
 use crate::cancel::{Canceller, until};
@@ -12,17 +12,23 @@ use crate::state::LinkState;
 /// One listener's place: it sees the state as it is, then every change that it was there for; what it was too slow for is
 /// left out, the newest never. It does not keep the client.
 #[derive(Debug, uniffi::Object)]
-pub struct StateStream(Mutex<Watching>);
+pub struct StateStream {
+    /// For the places of others.
+    fresh: StateWatch,
+    place: Mutex<Place>,
+}
 
 #[derive(Debug)]
-struct Watching {
-    state: StateWatch,
-    begun: bool,
+struct Place {
+    watch: StateWatch,
+    /// What was given last; None: nothing yet.
+    given: Option<State>,
 }
 
 impl StateStream {
-    pub(crate) fn new(state: StateWatch) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Watching { state, begun: false })))
+    pub(crate) fn new(fresh: StateWatch) -> Arc<Self> {
+        let place = Mutex::new(Place { watch: fresh.clone(), given: None });
+        Arc::new(Self { fresh, place })
     }
 }
 
@@ -31,13 +37,28 @@ impl StateStream {
     /// The state as it is at the first call, then the next one; None: the client is gone.
     pub async fn next(&self, cancel: Option<Arc<Canceller>>) -> Result<Option<LinkState>> {
         let wait = async {
-            let mut watching = self.0.lock().await;
-            if !watching.begun {
-                watching.begun = true;
-                return Ok(Some(watching.state.get().into()));
-            }
-            Ok(watching.state.changed().await.map(LinkState::from))
+            let mut place = self.place.lock().await;
+            // The watch counts the state that is given first as a change that it has not seen.
+            let next = loop {
+                let next = match place.given {
+                    None => place.watch.get(),
+                    Some(_) => match place.watch.changed().await {
+                        Some(next) => next,
+                        None => return Ok(None),
+                    },
+                };
+                if place.given.as_ref() != Some(&next) {
+                    break next;
+                }
+            };
+            place.given = Some(next.clone());
+            Ok(Some(next.into()))
         };
         until(cancel, wait).await
+    }
+
+    /// Another listener's place, that begins with the state as it is; also once the client is gone.
+    pub fn again(&self) -> Result<Arc<Self>> {
+        Ok(Self::new(self.fresh.clone()))
     }
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use homing_ffi::{
-    CallbackError, Canceller, Client, ConsumerSettings, ErrorCode, FfiError, IfUnsupported, Lane, LogLevel, LogSink,
-    Outgoing, QosLevel, StartAt, StoreKeyProvider, StoredId, default_settings, id_text, parse_id, set_log,
+    CallbackError, Canceller, Client, ConsumerSettings, ErrorCode, FfiError, IfUnsupported, Lane, LinkState, LogLevel,
+    LogSink, Outgoing, QosLevel, StartAt, StoreKeyProvider, StoredId, default_settings, parse_id, set_log,
 };
 
 fn block_on<T>(wait: impl Future<Output = T>) -> T {
@@ -50,7 +50,7 @@ fn settings(name: &str) -> ConsumerSettings {
 #[test]
 fn ids_are_kept_as_texts_and_nonsense_is_refused() {
     let id = StoredId { store: "00112233445566778899aabbccddeeff".to_owned(), n: u64::MAX };
-    let text = id_text(id.clone()).unwrap();
+    let text = format!("{}-{}", id.store, id.n);
     assert_eq!(parse_id(text.clone()).unwrap(), id);
     assert_eq!(parse_id(text.to_uppercase()).unwrap(), id);
     let zeros = "0".repeat(32);
@@ -69,7 +69,6 @@ fn ids_are_kept_as_texts_and_nonsense_is_refused() {
     ] {
         assert_eq!(code(parse_id(text.to_owned()).unwrap_err()), ErrorCode::Invalid, "{text}");
     }
-    assert_eq!(code(id_text(StoredId { store: String::new(), n: 1 }).unwrap_err()), ErrorCode::Invalid);
 }
 
 #[test]
@@ -119,6 +118,32 @@ fn a_wait_ends_when_it_is_cancelled_and_has_taken_nothing() {
         assert_eq!(code(ended.4), ErrorCode::Cancelled);
         // Used before: nothing begins.
         assert_eq!(code(client.sync(60_000, by()).await.unwrap_err()), ErrorCode::Cancelled);
+    });
+}
+
+#[test]
+fn a_state_comes_once_and_another_listener_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async {
+        let client = client(&folder).await;
+        client.pause(1_000).await.unwrap();
+        client.resume().await.unwrap();
+        let states = client.states().unwrap();
+        let first = states.next(None).await.unwrap();
+        assert!(first.is_some());
+        let second = tokio::time::timeout(Duration::from_millis(300), states.next(None)).await;
+        assert!(second.is_err(), "nothing happens: {second:?}");
+        client.pause(1_000).await.unwrap();
+        assert_eq!(states.next(None).await.unwrap(), Some(LinkState::Paused));
+        let again = states.again().unwrap();
+        assert_eq!(again.next(None).await.unwrap(), Some(LinkState::Paused));
+        // Neither of them keeps the client.
+        drop(client);
+        let end = async {
+            while states.next(None).await.unwrap().is_some() {}
+            while again.next(None).await.unwrap().is_some() {}
+        };
+        tokio::time::timeout(Duration::from_secs(20), end).await.expect("the states end with the client");
     });
 }
 

@@ -9,7 +9,7 @@ use crate::run::{Outcome, missing, root, target};
 const UNDOCUMENTABLE: &[&str] = &["values", "valueOf", "entries", "equals", "hashCode", "toString", "compareTo"];
 
 pub(crate) fn maven(goals: &[&str]) -> Outcome {
-    let mut command = Command::new("mvn");
+    let mut command = Command::new(if cfg!(windows) { "mvn.cmd" } else { "mvn" });
     command.args(["--batch-mode", "--no-transfer-progress", "--file"]).arg(root().join("android/pom.xml"));
     // Where cargo builds may be elsewhere than Maven thinks.
     command.arg(format!("-Dbindings={}", target().join("bindings").display())).args(goals);
@@ -20,12 +20,14 @@ pub(crate) fn maven(goals: &[&str]) -> Outcome {
     let child = command.stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| missing("mvn", &error))?;
     let mut undocumented = Vec::new();
-    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).split(b'\n')) {
         let line = line.map_err(|error| format!("mvn's output: {error}"))?;
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end();
         match line.strip_prefix("[WARNING] Undocumented: ") {
             Some(name) if is_documentable(name) => undocumented.push(name.to_owned()),
             Some(_) => {}
-            None if says_something(&line) => eprintln!("{line}"),
+            None if says_something(line) => eprintln!("{line}"),
             None => {}
         }
     }

@@ -31,9 +31,9 @@ use super::wake::Wake;
 use crate::link::Link;
 use crate::link::tls::Connector;
 use crate::model::credentials::Credentials;
-use crate::model::error::Error;
+use crate::model::error::{Error, OpenError};
 use crate::model::event::Why;
-use crate::model::life::Network;
+use crate::model::life::{Network, Resumed};
 use crate::model::options::Options;
 use crate::session::effect::{Answer as Asked, Input};
 use crate::wire::Decoder;
@@ -100,6 +100,8 @@ pub(crate) struct Driver {
     pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
     /// Until when the goodbye before a pause may take, and whether the client is to be connected after it.
     pub(super) pausing: Option<(Instant, Done, bool)>,
+    /// Who wants to go on while that goodbye is being said: the pause comes first.
+    pub(super) resuming: Vec<Answer<Result<Resumed, OpenError>>>,
     pub(super) network: watch::Receiver<Option<Network>>,
     known_network: Option<Network>,
     pub(super) reading: Arc<Mutex<ReadingSlot>>,
@@ -136,6 +138,7 @@ impl Driver {
             counted: Traffic::default(),
             closing: None,
             pausing: None,
+            resuming: Vec::new(),
             network,
             known_network: None,
             reading,

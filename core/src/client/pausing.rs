@@ -20,6 +20,7 @@ impl Driver {
         for input in self.inputs.drain(..) {
             match input {
                 TurnInput::Command(command @ Command::Close { .. }) => kept.push(TurnInput::Command(command)),
+                TurnInput::Command(Command::Resume { answer }) => self.resuming.push(answer),
                 TurnInput::Command(command) => refuse(command),
                 input => kept.push(input),
             }
@@ -57,7 +58,13 @@ impl Driver {
             }
         }
         loop {
-            let Some(command) = self.commands.recv().await else { return false };
+            let command = match self.resuming.pop() {
+                Some(answer) => Command::Resume { answer },
+                None => match self.commands.recv().await {
+                    Some(command) => command,
+                    None => return false,
+                },
+            };
             match command {
                 Command::Resume { answer } => match self.reopen(&mut resting) {
                     Ok((engine, resumed)) => {
@@ -68,6 +75,7 @@ impl Driver {
                         self.fanout.paused(false);
                         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Asked))]);
                         drop(answer.send(Ok(resumed)));
+                        self.resumed(resumed);
                         self.inputs.push(TurnInput::Session(Input::Tick));
                         return true;
                     }
@@ -81,6 +89,11 @@ impl Driver {
                 command => refuse(command),
             }
         }
+    }
+
+    /// Whoever else waited for it: the client is not paused.
+    pub(super) fn resumed(&mut self, resumed: Resumed) {
+        self.resuming.drain(..).for_each(|answer| drop(answer.send(Ok(resumed))));
     }
 
     fn reopen(&self, resting: &mut Failed) -> Result<(Engine, Resumed), OpenError> {

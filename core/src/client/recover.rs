@@ -10,6 +10,7 @@ use super::room::publish_error;
 use super::turn::{Engine, TurnInput};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Event, State, Why};
+use crate::model::life::Resumed;
 use crate::session::effect::Input;
 use crate::store::{SetAside, StoreError, StoreErrorKind};
 
@@ -72,6 +73,8 @@ impl Driver {
             }
             if let Some((_, answer, _)) = self.pausing.take() {
                 drop(answer.send(Err(other.clone())));
+                // There is no pause to come back from.
+                self.resumed(Resumed::default());
             }
             if self.commands.is_closed() {
                 return false;

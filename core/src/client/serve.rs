@@ -103,6 +103,7 @@ impl Engine {
                 syncing::end_all(&mut self.syncs, &Error::Paused);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
+            Command::Resume { answer } if out.pausing.is_some() => out.resuming.push(answer),
             Command::Resume { answer } => drop(answer.send(Ok(Resumed::default()))),
             #[cfg(feature = "encryption")]
             Command::Rekey { key, answer } => self.rekey(&key, answer, now, out)?,

@@ -19,6 +19,7 @@ use crate::model::addresses::read;
 use crate::model::broker_url::BrokerUrl;
 use crate::model::error::{Error, OpenError};
 use crate::model::event::{Event, Fate, State};
+use crate::model::life::Resumed;
 use crate::model::options::Options;
 use crate::model::writes::Write;
 use crate::session::effect::{Effects, Input, Load, Loaded, Now, Question};
@@ -52,12 +53,12 @@ pub(crate) struct Outputs {
     pub(crate) open: bool,
     pub(crate) ask: Option<Question>,
     pub(crate) close: bool,
-    /// See `Effects::abort`.
     pub(crate) abort: bool,
     /// The client is to be closed: at most so long may the goodbye take.
     pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
     /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
     pub(crate) pausing: Option<(Duration, Done, bool)>,
+    pub(crate) resuming: Vec<Answer<Result<Resumed, OpenError>>>,
 }
 
 impl Outputs {

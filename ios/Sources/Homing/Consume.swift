@@ -8,7 +8,8 @@ extension Consumer {
     ///
     /// Ends only by an error: what `body` throws, ``HomingError/Code/cancelled`` once the task is cancelled,
     /// ``HomingError/Code/closed`` once the client is. In each case everything that `body` has returned from is marked first,
-    /// as far as the store still takes it.
+    /// as far as the store still takes it. A pause does not end it: what `body` returns from meanwhile is marked with what
+    /// comes after ``HomingClient/resume()``.
     public func consume(
         batch: Int = 100, isolation: isolated (any Actor)? = #isolation, _ body: (Message) async throws -> Void
     ) async throws {
@@ -58,12 +59,22 @@ private final class Marks: Sendable {
 
     func settle() async {
         await state.with { $0.marking }?.value
+        // What a pause kept from being marked.
+        guard let left = state.with({ $0.newest.take() }) else { return }
+        try? await consumer.doneThrough(sequence: left)
     }
 
     private func mark() async {
         while let sequence = next() {
             do {
                 try await consumer.doneThrough(sequence: sequence)
+            } catch where error.code == .paused {
+                // Kept for the next mark.
+                state.with { state in
+                    state.newest = state.newest ?? sequence
+                    state.marking = nil
+                }
+                return
             } catch {
                 state.with { state in
                     state.failed = error

@@ -18,13 +18,13 @@ public enum ConsumerStart: Hashable, Sendable {
     case oldest
     /// With the next message that is received.
     case now
-    /// With this message.
+    /// With this message, or the first one behind it that is still kept.
     case at(Position)
 }
 
 /// A durable consumer: what it is not done with stays in the inbox, across restarts, and comes again (P4).
 ///
-/// Each loop over ``messages``, and each ``consume(batch:_:)``, begins with the first message that is not done. Two at the
+/// Each loop over ``messages``, and each ``consume(batch:isolation:_:)``, begins with the first message that is not done. Two at the
 /// same time on one consumer both get every message; give each its own consumer.
 public struct Consumer: Sendable {
     let client: HomingClient
@@ -56,7 +56,7 @@ public struct Consumer: Sendable {
 
     /// Done with one message, by its position.
     public func done(_ position: Position) async throws(HomingError) {
-        try check(position)
+        try check(store: position.store, is: client.storeID, of: "position \(position)")
         try await call { try await progress.done(seq: position.sequence) }
     }
 
@@ -67,18 +67,12 @@ public struct Consumer: Sendable {
 
     /// Done with everything up to this position.
     public func doneThrough(_ position: Position) async throws(HomingError) {
-        try check(position)
+        try check(store: position.store, is: client.storeID, of: "position \(position)")
         try await doneThrough(sequence: position.sequence)
     }
 
     func doneThrough(sequence: UInt64) async throws(HomingError) {
         try await call { try await progress.doneThrough(seq: sequence) }
-    }
-
-    private func check(_ position: Position) throws(HomingError) {
-        guard position.store == client.storeID else {
-            throw .invalid("position \(position): it is of another store; this one is \(client.storeID)")
-        }
     }
 }
 

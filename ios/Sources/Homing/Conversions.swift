@@ -51,6 +51,6 @@ func checkSize(_ bytes: Int) throws(HomingError) {
     guard bytes <= largestCall else {
         throw HomingError(
             code: .payloadTooLarge,
-            text: "\(bytes) bytes in one call; at most \(largestCall) are taken: publish less at a time")
+            text: "\(bytes) bytes in one call; at most \(largestCall) are taken: hand over less at a time")
     }
 }

@@ -46,6 +46,8 @@ public struct Credentials: Hashable, Sendable {
             user: user, password: password, expiresAtMs: expires?.milliseconds,
             enhanced: enhanced.map { .init(method: $0.method, data: $0.data) })
     }
+
+    fileprivate var size: Int { (password?.count ?? 0) + (enhanced?.data?.count ?? 0) }
 }
 
 /// Where the credentials of each CONNECT come from.
@@ -55,11 +57,15 @@ public enum CredentialsSource: Sendable {
     /// Those that it makes.
     case provider(any CredentialsProvider)
 
-    func raw() throws(HomingError) -> (HomingGenerated.CredentialSet?, HomingGenerated.CredentialsProvider?) {
+    var raw: (HomingGenerated.CredentialSet?, HomingGenerated.CredentialsProvider?) {
         switch self {
         case .fixed(let credentials): (credentials.raw, nil)
         case .provider(let provider): (nil, ProviderCallback(provider))
         }
+    }
+
+    var size: Int {
+        if case .fixed(let credentials) = self { credentials.size } else { 0 }
     }
 }
 
@@ -150,11 +156,19 @@ private final class ProviderCallback: HomingGenerated.CredentialsProvider {
     }
 
     func credentials(ask: HomingGenerated.CredentialsAsk) async throws -> HomingGenerated.CredentialSet {
-        try await told { try await provider.credentials(for: CredentialsRequest(ask)).raw }
+        try await told {
+            let credentials = try await provider.credentials(for: CredentialsRequest(ask))
+            try checkSize(credentials.size)
+            return credentials.raw
+        }
     }
 
     func continueExchange(challenge: HomingGenerated.AuthChallenge) async throws -> Data? {
-        try await told { try await provider.answer(AuthenticationChallenge(challenge)) }
+        try await told {
+            let answer = try await provider.answer(AuthenticationChallenge(challenge))
+            try checkSize(answer?.count ?? 0)
+            return answer
+        }
     }
 
     func finishExchange(challenge: HomingGenerated.AuthChallenge) async throws {
@@ -186,7 +200,9 @@ final class KeyCallback: HomingGenerated.StoreKeyProvider {
 
     func key() throws -> Data {
         do {
-            return try provide()
+            let key = try provide()
+            try checkSize(key.count)
+            return key
         } catch {
             throw HomingGenerated.CallbackError.Failed
         }

@@ -131,7 +131,7 @@ public final class HomingClient: Sendable {
     }
 
     /// State of the connection: as it is, then each change. One that is slow misses states, never the newest.
-    public var states: States { States(client: raw) }
+    public var states: States { States(stream: try? raw.states()) }
 
     /// Everything that happens from now on. One that is slow gets ``Event/missed(_:)``.
     public func events() throws(HomingError) -> Events {

@@ -2,6 +2,13 @@
 
 internal import HomingGenerated
 
+/// Refuses what another store gave.
+func check(store: String, is ours: String, of what: @autoclosure () -> String) throws(HomingError) {
+    guard store == ours else {
+        throw .invalid("\(what()): it is of another store; this one is \(ours)")
+    }
+}
+
 /// The id of a published message: good across restarts, for as long as its store keeps it (P9).
 public struct MessageID: Hashable, Sendable {
     /// The store that gave it: 32 hexadecimal digits.

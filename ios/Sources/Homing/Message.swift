@@ -15,6 +15,9 @@ public struct UserProperty: Hashable, Sendable {
         self.name = name
         self.value = value
     }
+
+    /// As it crosses, with two lengths.
+    fileprivate var size: Int { 8 + name.utf8.count + value.utf8.count }
 }
 
 /// Properties of a message that MQTT 5 carries.
@@ -62,9 +65,8 @@ public struct MessageProperties: Hashable, Sendable {
     }
 
     var size: Int {
-        user.reduce((correlationData?.count ?? 0) + (contentType?.utf8.count ?? 0)) {
-            $0 + $1.name.utf8.count + $1.value.utf8.count
-        }
+        let texts = (contentType?.utf8.count ?? 0) + (responseTopic?.utf8.count ?? 0)
+        return user.reduce(texts + (correlationData?.count ?? 0)) { $0 + $1.size }
     }
 }
 
@@ -121,7 +123,11 @@ public struct OutgoingMessage: Hashable, Sendable {
             properties: properties?.raw)
     }
 
-    var size: Int { topic.utf8.count + payload.count + (properties?.size ?? 0) }
+    /// As it crosses: 64 is more than the fixed fields and the lengths take.
+    var size: Int {
+        let keys = (supersede?.utf8.count ?? 0) + (idempotency?.utf8.count ?? 0)
+        return 64 + topic.utf8.count + payload.count + keys + (properties?.size ?? 0)
+    }
 }
 
 /// A received message, as it stands in the inbox.
@@ -162,6 +168,11 @@ public struct Message: Hashable, Sendable {
 }
 
 // A log of messages is not a log of payloads (P12).
+
+extension UserProperty: CustomStringConvertible, CustomReflectable {
+    public var description: String { "UserProperty(\(name), redacted)" }
+    public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
+}
 
 extension MessageProperties: CustomStringConvertible, CustomReflectable {
     public var description: String { "MessageProperties(\(user.count) user properties)" }

@@ -6,7 +6,12 @@ internal import HomingGenerated
 extension HomingClient.Options {
     func raw() throws(HomingError) -> HomingGenerated.Settings {
         let store = try path(of: store)
-        let (fixed, provider) = try credentials?.raw() ?? (nil, nil)
+        let bytes = tls.size + (credentials?.size ?? 0) + profile.size + (deviceToken?.count ?? 0)
+        guard bytes <= largestCall else {
+            throw .invalid(
+                "options: \(bytes) bytes of certificates, keys, passwords and device token; at most \(largestCall) are taken")
+        }
+        let (fixed, provider) = credentials?.raw ?? (nil, nil)
         return HomingGenerated.Settings(
             store: store, broker: broker?.absoluteString,
             otherAddresses: otherAddresses.map(\.absoluteString), sameBroker: isSameBroker, clientId: clientID,

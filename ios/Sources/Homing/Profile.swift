@@ -84,6 +84,12 @@ public enum Profile: Sendable {
     }
 }
 
+extension Profile {
+    var size: Int {
+        if case .aws(_, .authorizer(let authorizer)) = self { authorizer.password?.count ?? 0 } else { 0 }
+    }
+}
+
 extension Profile.AWSAccess {
     fileprivate var raw: HomingGenerated.AwsAccess {
         switch self {

@@ -93,15 +93,14 @@ public final class Reader: Sendable {
             }, next: page.next)
     }
 
-    /// Messages that the inbox still keeps, done or not: at most 500 a page. `after`: ``History/next`` of the page before.
+    /// Messages that the inbox still keeps, done or not: at most 500 a page. `after`: ``History/next`` of the page before;
+    /// a page may hold nothing although there is a next one.
     public func history(
         _ filter: String, since: Date? = nil, until: Date? = nil, order: Order = .oldestFirst, after: Position? = nil,
         limit: Int = 100
     ) async throws(HomingError) -> History {
         let (raw, limit): (_, UInt32) = (raw, try narrow("limit", limit, from: 1))
-        if let after, after.store != storeID {
-            throw .invalid("position \(after): it is of another store; this one is \(storeID)")
-        }
+        if let after { try check(store: after.store, is: storeID, of: "position \(after)") }
         let page = try await blocking {
             try raw.history(
                 topicFilter: filter, sinceMs: since?.milliseconds, untilMs: until?.milliseconds,
@@ -121,6 +120,7 @@ public final class Reader: Sendable {
     /// What waits, in order: at most 500 a page. `after`: the last id of the page before.
     public func outbox(after: MessageID? = nil, limit: Int = 100) async throws(HomingError) -> [OutboxEntry] {
         let (raw, limit): (_, UInt32) = (raw, try narrow("limit", limit, from: 1))
+        if let after { try check(store: after.store, is: storeID, of: "message \(after)") }
         return try await blocking { try raw.outbox(after: after?.number ?? 0, max: limit) }.map {
             OutboxEntry(
                 id: MessageID(store: storeID, number: $0.n), fate: Fate($0.fate, store: storeID), topic: $0.topic,

@@ -12,7 +12,8 @@ public struct TLS: Sendable {
         /// Those of these authorities: certificates in PEM.
         case roots(pem: Data)
         /// The app decides: it gets the server's chain in DER, the server's own certificate first, and the host that it must
-        /// be valid for, and throws to refuse; ``TrustRefused`` says why. Called on a thread that may block, for at most 10 s.
+        /// be valid for, and throws to refuse; ``TrustRefused`` says why. Called on a thread that may block; without an answer in 10 s the server
+        /// is refused, and as long as it takes, calls such as ``HomingClient/publish(_:)`` wait as well.
         case custom(@Sendable (_ chain: [Data], _ host: String) throws -> Void)
         /// Any server at all: a private one, in a test.
         case dangerouslyAcceptAnyServer
@@ -63,6 +64,13 @@ public struct TLS: Sendable {
             trust: trust.raw, identity: identity.map { .init(certificatesPem: $0.certificates, keyPem: $0.key) },
             pins: pins, serverName: serverName, alpn: applicationProtocols,
             minimum: minimumVersion == .v13 ? .tls13 : .tls12)
+    }
+}
+
+extension TLS {
+    var size: Int {
+        let ours = (identity?.certificates.count ?? 0) + (identity?.key.count ?? 0)
+        return if case .roots(let pem) = trust { ours + pem.count } else { ours }
     }
 }
 

@@ -8,7 +8,8 @@ public struct States: AsyncSequence, Sendable {
     public typealias Element = HomingClient.State
     public typealias Failure = Never
 
-    let client: HomingGenerated.Client
+    /// Does not keep the client; nil: it has failed.
+    let stream: HomingGenerated.StateStream?
 
     /// One listener.
     public struct Iterator: AsyncIteratorProtocol {
@@ -26,7 +27,7 @@ public struct States: AsyncSequence, Sendable {
     }
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(stream: try? client.states())
+        Iterator(stream: try? stream?.again())
     }
 }
 

@@ -11,13 +11,18 @@
     public enum AppStore {
         /// In the app's own folder, under Application Support.
         public static func `private`(name: String = "homing.db") throws(HomingError) -> URL {
-            let folder: URL
+            var folder: URL
             do {
                 folder = try FileManager.default.url(
                     for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
             } catch {
                 throw unavailable(error)
             }
+            #if os(macOS) || targetEnvironment(macCatalyst)
+                // Without a sandbox it is the same one for every app.
+                let process = ProcessInfo.processInfo.processName
+                folder.appendPathComponent(Bundle.main.bundleIdentifier ?? process, isDirectory: true)
+            #endif
             return try prepared(folder, name)
         }
 

@@ -3,11 +3,14 @@
 #if canImport(BackgroundTasks) && os(iOS)
     import BackgroundTasks
     import Foundation
+    import UIKit
 
     /// Catches up in a background task of the system's: register it before the app has finished launching, schedule it when
     /// the app goes to the background, and name the identifier under `BGTaskSchedulerPermittedIdentifiers` in Info.plist.
     ///
-    /// The system decides when, and gives about 30 s; being killed in it loses nothing.
+    /// The system decides when, and gives about 30 s; being killed in it loses nothing. Unless the app has come to the
+    /// foreground meanwhile, the client is paused afterwards: see ``Lifecycle``, which resumes it.
+    @available(iOSApplicationExtension, unavailable)
     public struct BackgroundSync: Sendable {
         private let identifier: String
         private let pause: Duration
@@ -34,20 +37,27 @@
                 // The scheduler gives the task away, and calls may come from any thread.
                 nonisolated(unsafe) let task = task
                 let work = Task {
-                    do {
-                        let client = try await client()
-                        // Paused in the background: the catch-up is for a moment, and the store is let go of again.
-                        let resumed = try client.state == .paused
-                        if resumed { try await client.resume() }
-                        let report = try await client.sync(within: limit)
-                        if resumed { try await client.pause(within: .seconds(1)) }
-                        task.setTaskCompleted(success: report.isDrained)
-                    } catch {
-                        task.setTaskCompleted(success: false)
-                    }
+                    let drained = try? await Self.catchUp(client(), within: limit)
+                    task.setTaskCompleted(success: drained ?? false)
                 }
                 task.expirationHandler = { work.cancel() }
             }
+        }
+
+        private static func catchUp(_ client: HomingClient, within limit: Duration) async -> Bool {
+            var drained = false
+            do {
+                // Nothing to one that is not paused.
+                try await client.resume()
+                drained = try await client.sync(within: limit).isDrained
+            } catch {
+                // Out of time, or an extension drives the store: there is a next one.
+            }
+            // Whatever came of it: an app that is suspended with the store open is killed. A cancelled task does not cut it.
+            if await UIApplication.shared.applicationState == .background {
+                try? await client.pause(within: .seconds(1))
+            }
+            return drained
         }
 
         /// Asks the system for the next one.

@@ -22,7 +22,14 @@
         /// The newest message that matches and was received since then; nil: there is none (yet).
         public func latest(_ filter: String, since: Date? = nil) async throws(HomingError) -> Message? {
             let reader = try await Reader(store: store, key: key)
-            return try await reader.history(filter, since: since, order: .newestFirst, limit: 1).messages.first
+            var page: Reader.History
+            var after: Position?
+            repeat {
+                // A page may hold nothing although there is a next one.
+                page = try await reader.history(filter, since: since, order: .newestFirst, after: after, limit: 1)
+                after = page.next
+            } while page.messages.isEmpty && after != nil
+            return page.messages.first
         }
 
         /// Last values by topic.

@@ -12,8 +12,9 @@
         /// Begins at once. The client may go before the monitor.
         public init(_ client: HomingClient) {
             monitor.pathUpdateHandler = { [weak client] path in
+                // One that comes up only when it is used, as a VPN on demand, has to be tried.
                 let network: Network =
-                    path.status == .satisfied ? .online(id: path.availableInterfaces.first?.name) : .offline
+                    path.status == .unsatisfied ? .offline : .online(id: path.availableInterfaces.first?.name)
                 // A client that cannot hear of it any more is closed.
                 try? client?.networkChanged(network)
             }

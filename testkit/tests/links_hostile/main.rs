@@ -17,6 +17,7 @@ use homing_testkit::certificates::{Authority, Wrong};
 use homing_testkit::mosquitto::Mosquitto;
 
 mod app;
+#[cfg(target_os = "linux")]
 mod measured;
 
 /// Measured are processor time and descriptors of the whole process: one test at a time.

@@ -102,9 +102,8 @@ fn a_refused_client_certificate_is_told_though_the_request_could_not_be_written(
 }
 
 #[test]
-fn a_client_without_a_certificate_of_its_own_meets_a_server_that_only_asks() {
+fn a_foreign_certificate_is_told_in_both_versions() {
     run(async {
-        // Asked for, not required: it gets through with none, with one of version 3, and is told if that one is foreign.
         let authority = Authority::new();
         let (ca, pem) = root(|_| {});
         let (leaf, key) = signed(&ca, |_| {});

@@ -116,6 +116,7 @@ impl Driver {
         if let Some((limit, answer, wanted)) = self.out.pausing.take() {
             self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer, wanted));
         }
+        self.resuming.append(&mut self.out.resuming);
         let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
         let hot = engine.session().hot();
         self.fanout.arrived(hot.next_seq - 1);

@@ -177,6 +177,27 @@ fn a_pause_that_nobody_used_goes_on_as_before() {
 }
 
 #[test]
+fn whoever_comes_back_within_the_goodbye_goes_on() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Homing::open(options(folder.path(), polite())).await.unwrap();
+        for later in [false, true, false, true] {
+            until(&client, |state| matches!(state, State::Online { .. })).await;
+            let back = async {
+                if later {
+                    tokio::task::yield_now().await;
+                }
+                tokio::join!(client.resume(), client.resume())
+            };
+            let (paused, resumed) = tokio::join!(client.pause(Duration::from_secs(5)), back);
+            assert_eq!(paused, Ok(()));
+            assert!(matches!(resumed, (Ok(_), Ok(_))), "{resumed:?}");
+            client.connect().await.expect("it is not paused");
+        }
+    });
+}
+
+#[test]
 fn a_store_that_vanished_in_a_pause_is_not_made_anew() {
     run(async {
         let folder = tempfile::tempdir().unwrap();

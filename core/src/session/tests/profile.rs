@@ -6,7 +6,7 @@ use crate::model::message::{IfUnsupported, QoS};
 use crate::model::options::{Options, Version};
 use crate::model::profile::{Aws, Profile, Tencent};
 use crate::model::reason::ReasonCode;
-use crate::model::topic::TopicName;
+use crate::model::topic::{TopicFilter, TopicName};
 use crate::session::effect::Input;
 use crate::wire::packet::{Ack, Packet};
 
