@@ -57,6 +57,11 @@ impl StateStream {
         until(cancel, wait).await
     }
 
+    /// The state now; it does not move the place.
+    pub fn now(&self) -> Result<LinkState> {
+        Ok(self.fresh.get().into())
+    }
+
     /// Another listener's place, that begins with the state as it is; also once the client is gone.
     pub fn again(&self) -> Result<Arc<Self>> {
         Ok(Self::new(self.fresh.clone()))

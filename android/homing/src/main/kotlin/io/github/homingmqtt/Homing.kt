@@ -1,6 +1,7 @@
 package io.github.homingmqtt
 
 import io.github.homingmqtt.ffi.Client
+import io.github.homingmqtt.ffi.LinkState
 import io.github.homingmqtt.ffi.StateStream
 import io.github.homingmqtt.internal.Native
 import io.github.homingmqtt.internal.cross
@@ -195,11 +196,21 @@ public class Homing private constructor(
     public suspend fun sync(deadline: Duration = 25.seconds): SyncReport =
         Native.wait { native.sync(deadline(deadline), it).public() }
 
-    /** Lets go of every file, lock and socket, within [deadline]; [resume] takes them again. Close readers before. */
-    public suspend fun pause(deadline: Duration = 5.seconds): Unit = Native.ask { native.pause(deadline(deadline)) }
+    /**
+     * Lets go of every file, lock and socket, within [deadline]; [resume] takes them again. Close readers before. Once it
+     * has returned, [state] is [ConnectionState.Paused].
+     */
+    public suspend fun pause(deadline: Duration = 5.seconds) {
+        Native.ask { native.pause(deadline(deadline)) }
+        show(states) { native.state() }
+    }
 
-    /** Ends [pause]; true: another process has driven the store meanwhile. */
-    public suspend fun resume(): Boolean = Native.ask { native.resume() }
+    /** Ends [pause], and [ConnectionState.Paused] with it; true: another process has driven the store meanwhile. */
+    public suspend fun resume(): Boolean {
+        val moved = Native.ask { native.resume() }
+        show(states) { native.state() }
+        return moved
+    }
 
     /**
      * What the platform says of the network; only a hint. `homing-android` calls it for you.
@@ -293,6 +304,12 @@ public class Homing private constructor(
             broker: String,
         ): Homing = open(Options(store, broker))
 
+        /** Asks anew when another was faster: an older state never covers a newer one. Closed is the last. */
+        private fun show(
+            states: MutableStateFlow<ConnectionState>,
+            now: () -> LinkState,
+        ) = states.update { if (it == ConnectionState.Closed) it else Native.now { now() }.public() }
+
         /** Does not refer to the client: one that the app has forgotten is collected, and this ends with it. */
         private fun watch(
             stream: StateStream,
@@ -301,9 +318,8 @@ public class Homing private constructor(
             CoroutineScope(Dispatchers.Default).launch {
                 try {
                     while (true) {
-                        val next = stream.next(null)?.public() ?: break
-                        // Closed is the last one, also when this one was on its way before.
-                        states.update { if (it == ConnectionState.Closed) it else next }
+                        stream.next(null) ?: break
+                        show(states) { stream.now() }
                     }
                 } catch (_: Exception) {
                     // The library has failed, and says so to whoever asks it next.

@@ -66,6 +66,19 @@ class StoreTest {
         }
 
     @Test
+    fun `the state knows of a pause once it has answered`() =
+        test {
+            Homing.open(offline(folder.resolve("home.db"))).use { home ->
+                repeat(50) {
+                    home.pause()
+                    assertEquals(ConnectionState.Paused, home.state.value)
+                    home.resume()
+                    assertTrue(home.state.value != ConnectionState.Paused)
+                }
+            }
+        }
+
+    @Test
     fun `everything after the end is a clear error`() =
         test {
             val store = folder.resolve("home.db")
