@@ -53,8 +53,8 @@ import Testing
     }
 
     /// A page ends after some time, also on a slow machine.
-    private func everyLast(_ reader: Reader, _ filter: String) async throws -> [LastValue] {
-        var (values, after): ([LastValue], String?) = ([], nil)
+    private func everyLast(_ reader: Reader, _ filter: String) async throws -> [Reader.LastValue] {
+        var (values, after): ([Reader.LastValue], String?) = ([], nil)
         repeat {
             let page = try await reader.last(filter, after: after)
             values += page.values
