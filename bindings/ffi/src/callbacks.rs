@@ -271,10 +271,14 @@ pub trait StoreKeyProvider: Send + Sync {
 pub(crate) fn store_key(provider: Arc<dyn StoreKeyProvider>) -> Result<homing::KeyProvider> {
     Ok(homing::KeyProvider::new(move || {
         let bytes = provider.key().map_err(|error| homing::KeyError(error.to_string()))?;
-        let bytes = <[u8; 32]>::try_from(bytes)
-            .map_err(|bytes| homing::KeyError(format!("{} bytes; a key has 32", bytes.len())))?;
-        Ok(homing::StoreKey::new(bytes))
+        key_of(bytes).map_err(homing::KeyError)
     }))
+}
+
+#[cfg(feature = "encryption")]
+pub(crate) fn key_of(bytes: Vec<u8>) -> std::result::Result<homing::StoreKey, String> {
+    let bytes = <[u8; 32]>::try_from(bytes).map_err(|bytes| format!("{} bytes; a key has 32", bytes.len()))?;
+    Ok(homing::StoreKey::new(bytes))
 }
 
 /// A key that would protect nothing must not pass silently.

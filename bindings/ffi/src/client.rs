@@ -6,6 +6,8 @@ use homing::{Farewell, Homing, Network, SyncReport};
 
 use crate::cancel::{Canceller, until};
 use crate::consumer::{Consumer, ConsumerSettings};
+#[cfg(feature = "encryption")]
+use crate::error::FfiError;
 use crate::error::Result;
 use crate::event::EventStream;
 use crate::id::StoredId;
@@ -165,6 +167,20 @@ impl Client {
             None => network,
         });
         Ok(())
+    }
+
+    /// Encrypts the store under another key, of 32 bytes.
+    pub async fn rekey(&self, key: Vec<u8>) -> Result<()> {
+        #[cfg(feature = "encryption")]
+        {
+            let key = crate::callbacks::key_of(key).map_err(|problem| FfiError::invalid(format!("key: {problem}")))?;
+            Ok(self.homing.rekey(key).await?)
+        }
+        #[cfg(not(feature = "encryption"))]
+        {
+            drop(key);
+            Err(crate::callbacks::no_encryption())
+        }
     }
 
     /// Whether the outbox of a copy waits for the app's word.

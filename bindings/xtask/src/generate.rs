@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use crate::native::{self, Form, Kind};
 use crate::run::{Outcome, copy, root, run, target};
-use crate::{Language, Profile};
+use crate::{How, Language, Profile};
 
-pub(crate) fn generate(language: Language, profile: Profile) -> Outcome {
-    let built = native::cargo(profile, Kind::Shared, None)?;
+pub(crate) fn generate(language: Language, how: How) -> Outcome {
+    let built = native::cargo(how, Kind::Shared, None)?;
     // Its own call, so that its features of uniffi do not reach the library.
     run("cargo", &["build", "--quiet", "--locked", "--package", "homing-bindgen"])?;
     // The one that is not stripped: the generator reads what stripping takes away.
     let library = built.join(native::host_library());
     match language {
-        Language::Kotlin => kotlin(&library, profile),
-        Language::Swift => swift(&library, profile),
+        Language::Kotlin => kotlin(&library, how.profile),
+        Language::Swift => swift(&library, how),
     }
 }
 
@@ -36,7 +36,7 @@ fn kotlin(library: &Path, profile: Profile) -> Outcome {
     if profile == Profile::Mobile { native::strip_here(&placed) } else { Ok(()) }
 }
 
-fn swift(library: &Path, profile: Profile) -> Outcome {
+fn swift(library: &Path, how: How) -> Outcome {
     let package = root().join("ios");
     let (c, sources) = (package.join("Sources/HomingFFI"), package.join("Sources/HomingGenerated"));
     clear(&c)?;
@@ -56,7 +56,7 @@ fn swift(library: &Path, profile: Profile) -> Outcome {
             "module.modulemap",
         ],
     )?;
-    let built = native::cargo(profile, Kind::Static, None)?;
+    let built = native::cargo(how, Kind::Static, None)?;
     copy(&built.join("libhoming_ffi.a"), &package.join("lib/libhoming_ffi.a"))
 }
 

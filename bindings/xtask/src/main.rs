@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use maven::maven;
+use native::Kind;
 use run::{Outcome, run};
 
 /// The Kotlin and Swift libraries over the Rust core.
@@ -25,6 +26,9 @@ const EXAMPLES: &str = "Examples:
   cargo xtask generate swift --profile dev       after a change in bindings/ffi, quickly
   cargo xtask native --target aarch64-linux-android
   cargo xtask size                               against the budget in bindings/size-budget.txt";
+
+/// Tells the tests which variant they have.
+const ENCRYPTED: &str = "-Dhoming.encryption=true";
 
 #[derive(Subcommand)]
 enum Command {
@@ -53,12 +57,18 @@ enum Command {
     Package {
         /// For which language
         language: Language,
+        /// With the native library for encrypted stores
+        #[arg(long)]
+        encryption: bool,
     },
     /// Build the native library for other systems, and lay it out for jars, AARs and XCFrameworks
     Native {
         /// Rust's name of the target; several may be given. Without one: this machine's
         #[arg(long)]
         target: Vec<String>,
+        /// The variant for encrypted stores
+        #[arg(long)]
+        encryption: bool,
     },
     /// Measure the stripped library against the budget, by part and by feature
     Size {
@@ -69,10 +79,13 @@ enum Command {
 }
 
 #[derive(clap::Args, Clone, Copy)]
-struct How {
+pub(crate) struct How {
     /// How the native library is built: `mobile` is what is shipped, `dev` is built quickly
     #[arg(long, default_value = "mobile")]
     profile: Profile,
+    /// The variant for encrypted stores, minutes to build; `test` runs the tests of such stores alone
+    #[arg(long)]
+    encryption: bool,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -99,30 +112,42 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Outcome {
     match command {
-        Command::Generate { language, how } => generate::generate(language, how.profile),
+        Command::Generate { language, how } => generate::generate(language, how),
         Command::Build { language: Language::Kotlin, how } => {
-            generate::generate(Language::Kotlin, how.profile)?;
+            generate::generate(Language::Kotlin, how)?;
             maven(&["package", "-DskipTests"])
         }
+        Command::Test { language: Language::Kotlin, how } if how.encryption => {
+            generate::generate(Language::Kotlin, How { encryption: false, ..how })?;
+            let library = native::cargo(how, Kind::Shared, None)?.join(native::host_library());
+            // Beside the plain one, which stays in the jar.
+            let library = format!("-Duniffi.component.homing.libraryOverride={}", library.display());
+            maven(&["--projects", "homing", "-Dtest=EncryptedStoreTest", ENCRYPTED, &library, "test"])
+        }
         Command::Test { language: Language::Kotlin, how } => {
-            generate::generate(Language::Kotlin, how.profile)?;
+            generate::generate(Language::Kotlin, how)?;
             maven(&["verify"])
         }
-        Command::Build { language: Language::Swift, how } => swift("build", how.profile),
-        Command::Test { language: Language::Swift, how } => swift("test", how.profile),
-        Command::Package { language: Language::Kotlin } => {
-            generate::generate(Language::Kotlin, Profile::Mobile)?;
-            maven(&["package"])
+        Command::Build { language: Language::Swift, how } => swift(&["--build-only"], how),
+        Command::Test { language: Language::Swift, how } if how.encryption => {
+            swift(&["--filter", "EncryptedStoreTests"], how)
         }
-        Command::Package { language: Language::Swift } => run("ios/xcframework", &[]),
-        Command::Native { target } => native::build(&target),
+        Command::Test { language: Language::Swift, how } => swift(&[], how),
+        Command::Package { language: Language::Kotlin, encryption } => {
+            generate::generate(Language::Kotlin, How { profile: Profile::Mobile, encryption })?;
+            maven(if encryption { &["package", ENCRYPTED] } else { &["package"] })
+        }
+        Command::Package { language: Language::Swift, encryption } => {
+            run("ios/xcframework", if encryption { &["--encryption"] } else { &[] })
+        }
+        Command::Native { target, encryption } => native::build(&target, encryption),
         Command::Size { encryption } => size::report(encryption),
     }
 }
 
 /// The script finds a Swift toolchain, or makes one, and has the sources generated: the root that it makes holds no Rust.
-fn swift(what: &str, profile: Profile) -> Outcome {
-    let profile = if profile == Profile::Mobile { "mobile" } else { "dev" };
-    let arguments = ["--profile", profile, "--build-only"];
-    run("ios/test", if what == "build" { &arguments } else { &arguments[..2] })
+fn swift(what: &[&str], how: How) -> Outcome {
+    let profile = if how.profile == Profile::Mobile { "mobile" } else { "dev" };
+    let variant: &[&str] = if how.encryption { &["--encryption"] } else { &[] };
+    run("ios/test", &[&["--profile", profile], variant, what].concat())
 }

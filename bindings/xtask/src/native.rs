@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Profile;
 use crate::run::{Outcome, copy, output, perform, run, target};
+use crate::{How, Profile};
 
 /// How a target's library travels.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,16 +45,17 @@ const ANDROID_PAGES: &str = "-C link-arg=-Wl,-z,max-page-size=16384";
 const ANDROID_API: &str = "26";
 
 /// Builds for these targets; without one, for this machine.
-pub(crate) fn build(targets: &[String]) -> Outcome {
+pub(crate) fn build(targets: &[String], encryption: bool) -> Outcome {
+    let how = How { profile: Profile::Mobile, encryption };
     let here = [host_target()?];
     for name in if targets.is_empty() { &here } else { targets } {
         let system = system(name)?;
         if system.form != Form::Static {
-            let built = cargo(Profile::Mobile, Kind::Shared, Some(system))?;
+            let built = cargo(how, Kind::Shared, Some(system))?;
             place(&built.join(shared_library(system)), system.form, name)?;
         }
         if name.contains("-apple-") {
-            let built = cargo(Profile::Mobile, Kind::Static, Some(system))?;
+            let built = cargo(how, Kind::Static, Some(system))?;
             place(&built.join("libhoming_ffi.a"), Form::Static, name)?;
         }
     }
@@ -79,8 +80,8 @@ pub(crate) enum Kind {
 
 /// Builds the crate; the folder where the library lies. For a named system what only debuggers read is left out; without one it
 /// stays, for the generator reads it.
-pub(crate) fn cargo(profile: Profile, kind: Kind, system: Option<&System>) -> Outcome<PathBuf> {
-    let name = if profile == Profile::Mobile { "mobile" } else { "dev" };
+pub(crate) fn cargo(how: How, kind: Kind, system: Option<&System>) -> Outcome<PathBuf> {
+    let name = if how.profile == Profile::Mobile { "mobile" } else { "dev" };
     let kind = if matches!(kind, Kind::Shared) { "cdylib" } else { "staticlib" };
     let mut command = Command::new("cargo");
     command.args(["rustc", "--locked", "--package", "homing-ffi", "--profile", name, "--crate-type", kind]);
@@ -88,6 +89,11 @@ pub(crate) fn cargo(profile: Profile, kind: Kind, system: Option<&System>) -> Ou
         command.args(["--config", "profile.mobile.strip=\"symbols\""]);
     }
     let mut folder = target();
+    if how.encryption {
+        // SQLCipher and OpenSSL take minutes to build: a folder of their own, so that both variants stay.
+        folder.push("encryption");
+        command.args(["--features", "encryption", "--target-dir"]).arg(&folder);
+    }
     if let Some(system) = system.filter(|system| Some(system.target) != host_target().ok().as_deref()) {
         command.args(["--target", system.target]);
         folder.push(system.target);
@@ -98,7 +104,7 @@ pub(crate) fn cargo(profile: Profile, kind: Kind, system: Option<&System>) -> Ou
         }
     }
     perform("cargo", command)?;
-    Ok(folder.join(if profile == Profile::Mobile { "mobile" } else { "debug" }))
+    Ok(folder.join(if how.profile == Profile::Mobile { "mobile" } else { "debug" }))
 }
 
 /// The NDK's compiler links, and compiles SQLite.

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use crate::Profile;
 use crate::native::{self, Kind, strip_here};
-use crate::run::{Outcome, copy, output, perform, root, target};
+use crate::run::{Outcome, copy, output, root, target};
+use crate::{How, Profile};
 
 /// Lines `NAME BYTES`, with comments.
 const BUDGET: &str = "bindings/size-budget.txt";
@@ -26,24 +25,22 @@ const PARTS: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn report(encryption: bool) -> Outcome {
-    let built = native::cargo(Profile::Mobile, Kind::Shared, None)?.join(native::host_library());
-    let whole = stripped(&built, "whole")?;
+    let plain = built(false)?;
+    let whole = stripped(&plain, "whole")?;
     println!("{:>10}  everything, stripped (TLS, WebSocket, proxies, profiles, uniffi)", whole);
-    parts(&built)?;
+    parts(&plain)?;
     let mut over = check("everything", whole)?;
     if encryption {
-        let folder = target().join("encryption");
-        let mut command = Command::new("cargo");
-        // One form alone, as ever: see `native::cargo`.
-        command.args(["rustc", "--locked", "--package", "homing-ffi", "--profile", "mobile", "--crate-type", "cdylib"]);
-        command.args(["--features", "encryption"]);
-        command.arg("--target-dir").arg(&folder);
-        perform("cargo", command)?;
-        let with = stripped(&folder.join("mobile").join(native::host_library()), "encryption")?;
+        let with = stripped(&built(true)?, "encryption")?;
         println!("{:>10}  with the feature encryption (+{})", with, with.saturating_sub(whole));
         over |= check("with-encryption", with)?;
     }
     if over { Err(format!("the library is larger than {BUDGET} allows")) } else { Ok(()) }
+}
+
+fn built(encryption: bool) -> Outcome<PathBuf> {
+    let folder = native::cargo(How { profile: Profile::Mobile, encryption }, Kind::Shared, None)?;
+    Ok(folder.join(native::host_library()))
 }
 
 fn stripped(library: &Path, name: &str) -> Outcome<u64> {

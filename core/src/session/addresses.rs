@@ -230,7 +230,7 @@ impl Addresses {
     }
 
     /// The network is another one: the app's order counts again.
-    pub fn from_first(&mut self) {
+    pub fn start_over(&mut self) {
         self.start = self.first;
         self.end_round();
     }

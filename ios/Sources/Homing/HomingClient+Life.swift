@@ -105,6 +105,15 @@ extension HomingClient {
         }
     }
 
+    /// Encrypts the store under another key of 32 bytes: every page is written anew, in one transaction.
+    ///
+    /// ``Options/key`` has to give the new one from the moment this returns; readers opened before have to be opened again.
+    /// Keep the old key until then: after a kill in between, the store is whole under one of the two.
+    /// ``HomingError/Code/invalid`` for a store that is not encrypted.
+    public func rekey(_ key: Data) async throws(HomingError) {
+        try await call { try await raw.rekey(key: key) }
+    }
+
     /// The outbox of a copy is to be sent; false: none was held.
     @discardableResult
     public func releaseOutbox() async throws(HomingError) -> Bool {

@@ -173,12 +173,4 @@ private struct Provider: CredentialsProvider {
             return error
         }
     }
-
-    @Test func aKeyIsRefusedByABuildWithoutEncryption() async throws {
-        var options = HomingClient.Options(test: folder.file("store"))
-        options.key = { Data(repeating: 1, count: 32) }
-        let error = await failure { _ = try await HomingClient(options) }
-        #expect(error?.code == .unsupported)
-        #expect(error?.text.contains("encryption") == true)
-    }
 }

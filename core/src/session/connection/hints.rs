@@ -21,7 +21,7 @@ impl Connection {
     /// The platform says something of the network. However often it does: attempts and checks keep their distance.
     pub fn hint(&mut self, online: bool, changed: bool, now: i64) -> Hint {
         if changed {
-            self.addresses.from_first();
+            self.addresses.start_over();
         }
         let was_offline = std::mem::replace(&mut self.offline, !online);
         if was_offline != online && !changed {

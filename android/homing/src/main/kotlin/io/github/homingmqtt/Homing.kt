@@ -223,6 +223,16 @@ public class Homing private constructor(
         id: String? = null,
     ): Unit = Native.now { native.networkChanged(online, id?.let { text("network id", it) }) }
 
+    /**
+     * Encrypts the store under another key: every page is written anew, in one transaction. [Options.key] has to give the
+     * new one from the moment this returns; readers opened before have to be opened again. Keep the old key until then:
+     * after a kill or a cancellation in between, the store is whole under one of the two.
+     *
+     * @param key 32 bytes
+     * @throws HomingException.Invalid for a store that is not encrypted
+     */
+    public suspend fun rekey(key: ByteArray): Unit = Native.ask { native.rekey(key) }
+
     /** Whether the store is a copy (a backup that was put back) whose outbox waits for the app's word. */
     public suspend fun held(): Boolean = Native.ask { native.held() }
 

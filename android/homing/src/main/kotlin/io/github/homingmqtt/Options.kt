@@ -205,7 +205,10 @@ public class Options(
     public val firstConsumer: String = "default",
     /** What it wants; empty: everything. */
     public val firstConsumerFilters: List<String> = emptyList(),
-    /** The key of an encrypted store. */
+    /**
+     * The key of an encrypted store; null: the store is plain. A native library without encryption refuses a key with
+     * [HomingException.Unsupported].
+     */
     public val key: StoreKeyProvider? = null,
     /**
      * Names this installation: 1 to 64 bytes, made at random once, and kept where backups do not reach. A store that was

@@ -11,41 +11,37 @@ import kotlin.io.path.readLines
 import kotlin.time.Duration.Companion.days
 import kotlin.time.TimeSource
 
-/** Messages of 1 KiB over the boundary, in batches, each way: how many a second, and whether memory grows. No test. */
+/**
+ * Messages of 1 KiB over the boundary, in batches, each way: how many a second, and whether memory grows. No test.
+ *
+ * Arguments: how many (1,000,000), in batches of how many (500).
+ */
 fun main(arguments: Array<String>): Unit =
     runBlocking(Dispatchers.Default) {
-        val million = arguments.firstOrNull()?.toInt() ?: 1_000_000
+        val million = arguments.getOrNull(0)?.toInt() ?: 1_000_000
+        val batch = List(arguments.getOrNull(1)?.toInt() ?: 500) { Publish("bench/${it % 10}", ByteArray(SIZE) { 1 }) }
         val folder = Files.createTempDirectory("homing-benchmark")
-        // Nothing is kept for long: a million messages would measure the disk, not the boundary.
-        val limit = Limit(messages = 20_000)
-        val sink =
-            Options(
-                folder.resolve("out.db"),
-                connect = false,
-                durability = Durability.ProcessKill,
-                outboxLimit = limit,
-                outboxFull = OutboxFull.DropNewest,
-            )
-        Homing.open(sink).use { home ->
-            val batch = List(BATCH) { Publish("bench/$it", ByteArray(SIZE) { 1 }) }
-            measure("publishAll, kept", 20_000) { home.publishAll(batch) }
-            measure("publishAll, dropped at once", 200_000) { home.publishAll(batch) }
-            grows("publishAll", million) { home.publishAll(batch) }
+        val large = Limit(messages = 10_000_000, bytes = 1L shl 40)
+        Homing.open(Options(folder.resolve("out.db"), connect = false, outboxLimit = large)).use { home ->
+            // Everything is carried over and translated, and then refused for its last topic.
+            val refused = batch.dropLast(1) + Publish("#", ByteArray(SIZE))
+            repeat(3) {
+                measure("publishAll, refused", million / 10, batch.size) {
+                    fails<HomingException.Invalid> { home.publishAll(refused) }
+                }
+            }
+            repeat(3) { measure("publishAll, kept", million / 10, batch.size) { home.publishAll(batch) } }
+            grows("publishAll", million, batch.size) { home.publishAll(batch) }
         }
         Mosquitto.start().use { broker ->
             Homing.open(Options(folder.resolve("in.db"), broker.url, retention = 1.days)).use { home ->
                 home.subscribe("bench/#")
-                val batch = List(BATCH) { Publish("bench/$it", ByteArray(SIZE) { 1 }) }
-                repeat(FILLED / BATCH) { home.publishAll(batch) }
+                repeat(FILLED / batch.size) { home.publishAll(batch) }
                 until { home.counters().inboxMessages == FILLED.toLong() }
                 home.disconnect()
                 val consumer = home.consumer()
                 val read: suspend () -> Unit = {
-                    consumer
-                        .messages()
-                        .take(
-                            FILLED,
-                        ).collect { check(it.payload.size == SIZE) }
+                    consumer.messages().take(FILLED).collect { check(it.payload.size == SIZE) }
                 }
                 repeat(3) { measure("messages()", FILLED, FILLED) { read() } }
                 grows("messages()", million, FILLED) { read() }
@@ -63,14 +59,13 @@ fun main(arguments: Array<String>): Unit =
 
 private class Enough : Exception()
 
-private const val BATCH = 100
 private const val SIZE = 1_024
 private const val FILLED = 50_000
 
 private suspend fun measure(
     name: String,
     messages: Int,
-    batch: Int = BATCH,
+    batch: Int,
     work: suspend () -> Unit,
 ) {
     val start = TimeSource.Monotonic.markNow()
@@ -84,7 +79,7 @@ private suspend fun measure(
 private suspend fun grows(
     name: String,
     messages: Int,
-    batch: Int = BATCH,
+    batch: Int,
     work: suspend () -> Unit,
 ) {
     repeat(messages / 10 / batch) { work() }

@@ -153,9 +153,6 @@ class InputTest {
                     .orEmpty()
                     .toList(),
             )
-            // This build of the library has no encryption, and says so.
-            val error = fails<HomingException.Unsupported> { Homing.open(Options(store, key = { ByteArray(32) })) }
-            assertTrue("encryption" in error.message.orEmpty(), error.message)
         }
 
     @Test
