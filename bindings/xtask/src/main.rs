@@ -121,7 +121,7 @@ fn perform(command: Command) -> Outcome {
             generate::generate(Language::Kotlin, How { encryption: false, ..how })?;
             let library = native::cargo(how, Kind::Shared, None)?.join(native::host_library());
             // Beside the plain one, which stays in the jar.
-            let library = format!("-Duniffi.component.homing.libraryOverride={}", library.display());
+            let library = format!("-Duniffi.component.homing_ffi.libraryOverride={}", library.display());
             maven(&["--projects", "homing", "-Dtest=EncryptedStoreTest", ENCRYPTED, &library, "test"])
         }
         Command::Test { language: Language::Kotlin, how } => {

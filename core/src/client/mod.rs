@@ -405,6 +405,8 @@ fn drive(options: Arc<Options>, opened: oneshot::Sender<Result<Opened, OpenError
     let store = StoreId(engine.session().row().store_id);
     let (commands, queue) = mpsc::channel(COMMANDS);
     let (fanout, listeners) = Fanout::new(store, State::Offline(Why::Asked), hot.next_seq - 1, options.max_packet);
+    // What is in the store is known before the first turn.
+    fanout.metrics(engine.metrics());
     if opened.send(Ok((commands, listeners, store))).is_ok() {
         runtime.block_on(Driver::new(engine, options, clock, queue, fanout, network, reading).run());
     }

@@ -225,3 +225,15 @@ fn hints_of_the_network_hold_and_wake_the_attempts() {
         until(&client, |_| client.metrics().link_attempts > attempts).await;
     });
 }
+
+#[test]
+fn counters_say_what_is_in_the_store_from_the_first_moment_on() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Homing::open(offline(folder.path(), nowhere())).await.unwrap();
+        client.publish(on()).await.unwrap();
+        client.close(Duration::MAX).await.unwrap();
+        let client = Homing::open(offline(folder.path(), nowhere())).await.unwrap();
+        assert_eq!(client.metrics().outbox_messages, 1);
+    });
+}
