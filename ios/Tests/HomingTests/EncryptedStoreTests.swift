@@ -20,7 +20,6 @@ import Testing
 
     private func options(_ key: (@Sendable () throws -> Data)?) -> HomingClient.Options {
         var options = HomingClient.Options(test: store)
-        options.connect = false
         options.key = key
         return options
     }
