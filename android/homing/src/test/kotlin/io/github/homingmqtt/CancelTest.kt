@@ -1,7 +1,10 @@
 package io.github.homingmqtt
 
+import io.github.homingmqtt.ffi.Canceller
 import io.github.homingmqtt.ffi.uniffiContinuationHandleMap
+import io.github.homingmqtt.internal.Native
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
@@ -16,6 +19,7 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
@@ -74,6 +78,29 @@ class CancelTest {
                 assertEquals(Fate.Waiting, home.fate(id))
                 home.shutDown(GOODBYE)
             }
+        }
+
+    @Test
+    fun `what a wait is cancelled with stays until its question has ended`() =
+        test {
+            Native.load()
+            val handed = CompletableDeferred<Canceller>()
+            val goOn = CompletableDeferred<Unit>()
+            val gone = CompletableDeferred<Boolean>()
+            val job =
+                launch {
+                    Native.wait { canceller ->
+                        handed.complete(canceller)
+                        goOn.await()
+                        // Handing in one that is gone reads memory that was freed, and ends the process.
+                        gone.complete(canceller.uniffiIsDestroyed)
+                    }
+                }
+            val canceller = handed.await()
+            job.cancelAndJoin()
+            goOn.complete(Unit)
+            assertFalse(gone.await())
+            until { canceller.uniffiIsDestroyed }
         }
 
     @Test
