@@ -12,6 +12,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.collect
@@ -125,15 +126,39 @@ class CancelTest {
                 delay((round % 10).milliseconds)
                 job.cancelAndJoin()
                 opened?.close()
-                until {
+                untilFree(store)
+            }
+        }
+
+    private suspend fun untilFree(store: Path) =
+        until {
+            try {
+                Homing.open(offline(store)).close()
+                true
+            } catch (_: HomingException.StoreInUse) {
+                false
+            }
+        }
+
+    @Test
+    fun `a client that is shut down by one who was cancelled lets go of its store`() =
+        test {
+            val store = folder.resolve("home.db")
+            val home = Homing.open(offline(store))
+            val consumer = home.consumer()
+            val job =
+                launch(start = CoroutineStart.UNDISPATCHED) {
                     try {
-                        Homing.open(offline(store)).close()
-                        true
-                    } catch (_: HomingException.StoreInUse) {
-                        false
+                        awaitCancellation()
+                    } finally {
+                        home.shutDown()
                     }
                 }
-            }
+            job.cancelAndJoin()
+            untilFree(store)
+            home.state.first { it == ConnectionState.Closed }
+            // As long as anybody holds one, nothing but the shutting down ends the client.
+            assertEquals("default", consumer.name)
         }
 
     @Test
