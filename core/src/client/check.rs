@@ -265,8 +265,13 @@ fn properties(mut props: Properties) -> Result<Properties, PublishError> {
     Ok(props)
 }
 
-/// Checks a subscription's options against its filter.
+/// Checks a subscription's filter, and its options against it.
 pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
+    // Brokers such as mosquitto close the link over one, for ever again: the wish is durable, and ending it names it too.
+    if wish.filter.as_str().contains(no_text) {
+        let problem = "the filter holds a control character or one that is no text; remove it [1.5.4]".to_owned();
+        return Err(Error::Invalid { what: "subscription", problem });
+    }
     if wish.no_local && wish.filter.is_shared() {
         let problem = "no_local cannot be set on a shared subscription [MQTT-3.8.3-4]".to_owned();
         return Err(Error::Invalid { what: "subscription", problem });
@@ -276,6 +281,11 @@ pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
         return Err(Error::Invalid { what: "subscription", problem });
     }
     Ok(())
+}
+
+/// What a UTF-8 string of MQTT should not hold: control characters, and code points that Unicode has set aside.
+fn no_text(char: char) -> bool {
+    char.is_control() || matches!(u32::from(char), 0xFDD0..=0xFDEF) || u32::from(char) & 0xFFFE == 0xFFFE
 }
 
 /// Checks a consumer's lag policy.

@@ -236,7 +236,7 @@ impl Homing {
     /// Records a durable wish; true after the commit. The broker's grant is an event, also after each reconnect.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for options that contradict the filter.
+    /// [`Error::Invalid`] for a filter with control characters, and for options that contradict it.
     pub async fn subscribe(&self, wish: Subscription) -> Result<(), Error> {
         check::subscription(&wish)?;
         profile::subscription(&wish, &self.options.profile)?;

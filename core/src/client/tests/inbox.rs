@@ -329,3 +329,14 @@ fn a_repeat_of_a_value_whose_message_has_gone_is_delivered() {
     let inbox = bench.inbox();
     assert_eq!((inbox.len(), inbox[0].replay), (1, true), "a consumer made since would never have seen it");
 }
+
+#[test]
+fn a_filter_that_brokers_close_the_link_over_is_not_wished_for() {
+    for bad in ["a\nb", "a\u{7f}", "a\u{85}", "\u{fdd0}", "a\u{ffff}", "a\u{1ffff}", "$share/g\r/a"] {
+        let wish = Subscription::new(TopicFilter::new(bad).unwrap(), QoS::AtLeastOnce);
+        let refused = crate::client::check::subscription(&wish);
+        assert!(matches!(refused, Err(Error::Invalid { what: "subscription", .. })), "{bad:?}");
+    }
+    let good = Subscription::new(TopicFilter::new("a b/\u{1f3e0}/\u{fffd}/#").unwrap(), QoS::AtLeastOnce);
+    assert_eq!(crate::client::check::subscription(&good), Ok(()));
+}

@@ -257,11 +257,16 @@ public class Homing private constructor(
     public suspend fun shutDown(deadline: Duration = 5.seconds) {
         val limit = deadline(deadline)
         try {
-            Native.ask { native.shutDown(limit) }
+            Native.ask {
+                try {
+                    native.shutDown(limit)
+                } finally {
+                    // Not before the question has ended: a caller who was cancelled may be gone before it begins.
+                    ended()
+                }
+            }
         } catch (_: HomingException.Closed) {
             // It was before.
-        } finally {
-            ended()
         }
     }
 

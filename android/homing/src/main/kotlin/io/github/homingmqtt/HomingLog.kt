@@ -80,8 +80,10 @@ private class LogLines(
             }
         try {
             sink.log(told, target, text)
-        } catch (_: Exception) {
-            // An app's own trouble with its log is not ours to mend.
+        } catch (
+            @Suppress("TooGenericExceptionCaught") _: Throwable,
+        ) {
+            // An app's own trouble with its log is not ours to mend, and JNA would print each error with its stack.
         }
     }
 }

@@ -3,7 +3,7 @@ package io.github.homingmqtt
 import io.github.homingmqtt.internal.Native
 import io.github.homingmqtt.internal.StoreKeyAsked
 import io.github.homingmqtt.internal.cross
-import io.github.homingmqtt.internal.text
+import io.github.homingmqtt.internal.file
 import kotlinx.coroutines.Dispatchers
 import java.nio.file.Path
 import io.github.homingmqtt.ffi.Mailbox as NativeMailbox
@@ -40,7 +40,7 @@ public class Mailbox private constructor(
             key: StoreKeyProvider? = null,
         ): Mailbox {
             Native.load()
-            val path = text("store", store.toString())
+            val path = file(store)
             val native =
                 Native.ask(Dispatchers.IO, NativeMailbox::destroy) { NativeMailbox.open(path, key?.let(::StoreKeyAsked)) }
             return Mailbox(native)

@@ -4,6 +4,7 @@ import io.github.homingmqtt.ffi.HistoryOrder
 import io.github.homingmqtt.internal.Native
 import io.github.homingmqtt.internal.StoreKeyAsked
 import io.github.homingmqtt.internal.cross
+import io.github.homingmqtt.internal.file
 import io.github.homingmqtt.internal.number
 import io.github.homingmqtt.internal.public
 import io.github.homingmqtt.internal.text
@@ -138,7 +139,7 @@ public class Reader private constructor(
             key: StoreKeyProvider? = null,
         ): Reader {
             Native.load()
-            return of(null) { NativeReader.open(text("store", store.toString()), key?.let(::StoreKeyAsked)) }
+            return of(null) { NativeReader.open(file(store), key?.let(::StoreKeyAsked)) }
         }
 
         internal suspend fun of(

@@ -36,7 +36,8 @@ public sealed interface Trust {
 /** Decides on a server's certificates. */
 public fun interface TrustCheck {
     /**
-     * Returns if the server is trusted. It may block for 10 s, and holds up the connection meanwhile.
+     * Returns if the server is trusted. It may block for 10 s, and holds up the whole client meanwhile, [Homing.publish] and
+     * [Homing.shutDown] too: it must not wait for one of them.
      *
      * @param chain the server's own certificate first
      * @param host the name that it must be valid for

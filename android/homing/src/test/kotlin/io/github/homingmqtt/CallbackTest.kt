@@ -202,9 +202,12 @@ class CallbackTest {
     fun `a process has one log, and it holds no payload`() =
         test {
             val lines = ConcurrentLinkedQueue<String>()
+            val uncaught = ConcurrentLinkedQueue<Throwable>()
+            com.sun.jna.Native
+                .setCallbackExceptionHandler { _, error -> uncaught += error }
             HomingLog.install(LogLevel.Debug) { level, target, text ->
                 lines += "$level $target $text"
-                error("an app's log that throws harms nobody")
+                throw AssertionError("an app's log that throws harms nobody")
             }
             Mosquitto.start().use { broker ->
                 Homing.open(folder.resolve("home.db"), broker.url).use { home ->
@@ -215,6 +218,7 @@ class CallbackTest {
                 }
             }
             assertTrue(lines.none { "4711" in it }, "$lines")
+            assertTrue(uncaught.isEmpty(), "$uncaught")
             fails<HomingException.Invalid> { HomingLog.install(LogLevel.Info) { _, _, _ -> } }
         }
 }

@@ -1,7 +1,10 @@
 package io.github.homingmqtt
 
+import io.github.homingmqtt.ffi.Canceller
 import io.github.homingmqtt.ffi.uniffiContinuationHandleMap
+import io.github.homingmqtt.internal.Native
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
@@ -9,6 +12,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.collect
@@ -16,6 +20,7 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
@@ -77,6 +82,29 @@ class CancelTest {
         }
 
     @Test
+    fun `what a wait is cancelled with stays until its question has ended`() =
+        test {
+            Native.load()
+            val handed = CompletableDeferred<Canceller>()
+            val goOn = CompletableDeferred<Unit>()
+            val gone = CompletableDeferred<Boolean>()
+            val job =
+                launch {
+                    Native.wait { canceller ->
+                        handed.complete(canceller)
+                        goOn.await()
+                        // Handing in one that is gone reads memory that was freed, and ends the process.
+                        gone.complete(canceller.uniffiIsDestroyed)
+                    }
+                }
+            val canceller = handed.await()
+            job.cancelAndJoin()
+            goOn.complete(Unit)
+            assertFalse(gone.await())
+            until { canceller.uniffiIsDestroyed }
+        }
+
+    @Test
     fun `a time-out of the caller stays one`() =
         test {
             Homing.open(offline(folder.resolve("home.db"))).use { home ->
@@ -98,15 +126,39 @@ class CancelTest {
                 delay((round % 10).milliseconds)
                 job.cancelAndJoin()
                 opened?.close()
-                until {
+                untilFree(store)
+            }
+        }
+
+    private suspend fun untilFree(store: Path) =
+        until {
+            try {
+                Homing.open(offline(store)).close()
+                true
+            } catch (_: HomingException.StoreInUse) {
+                false
+            }
+        }
+
+    @Test
+    fun `a client that is shut down by one who was cancelled lets go of its store`() =
+        test {
+            val store = folder.resolve("home.db")
+            val home = Homing.open(offline(store))
+            val consumer = home.consumer()
+            val job =
+                launch(start = CoroutineStart.UNDISPATCHED) {
                     try {
-                        Homing.open(offline(store)).close()
-                        true
-                    } catch (_: HomingException.StoreInUse) {
-                        false
+                        awaitCancellation()
+                    } finally {
+                        home.shutDown()
                     }
                 }
-            }
+            job.cancelAndJoin()
+            untilFree(store)
+            home.state.first { it == ConnectionState.Closed }
+            // As long as anybody holds one, nothing but the shutting down ends the client.
+            assertEquals("default", consumer.name)
         }
 
     @Test

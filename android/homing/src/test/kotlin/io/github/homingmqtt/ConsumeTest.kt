@@ -1,8 +1,14 @@
 package io.github.homingmqtt
 
+import kotlinx.coroutines.CancellableContinuation
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.Delay
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.DisposableHandle
+import kotlinx.coroutines.InternalCoroutinesApi
+import kotlinx.coroutines.Runnable
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
@@ -18,6 +24,8 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
 import java.util.concurrent.atomic.AtomicInteger
+import kotlin.coroutines.CoroutineContext
+import kotlin.coroutines.resume
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.measureTime
 
@@ -129,6 +137,44 @@ class ConsumeTest {
                 assertEquals("4", consumer.messages().first().text)
             }
         }
+
+    @Test
+    fun `under a test's virtual time too what was finished is marked`() =
+        test {
+            filled(50) { _, consumer ->
+                val job =
+                    async(VirtualTime) {
+                        consumer.consume { if (it.text == "30") throw CancellationException("the app's") }
+                    }
+                fails<CancellationException> { job.await() }
+                assertEquals("30", consumer.messages().first().text)
+            }
+        }
+
+    /** As in `runTest`, there is one thread, and no time-out takes any time. */
+    @OptIn(InternalCoroutinesApi::class)
+    private object VirtualTime : CoroutineDispatcher(), Delay {
+        private val one = Dispatchers.Default.limitedParallelism(1)
+
+        override fun dispatch(
+            context: CoroutineContext,
+            block: Runnable,
+        ) = one.dispatch(context, block)
+
+        override fun scheduleResumeAfterDelay(
+            timeMillis: Long,
+            continuation: CancellableContinuation<Unit>,
+        ) = continuation.resume(Unit)
+
+        override fun invokeOnTimeout(
+            timeMillis: Long,
+            block: Runnable,
+            context: CoroutineContext,
+        ): DisposableHandle {
+            dispatch(context, block)
+            return DisposableHandle {}
+        }
+    }
 
     @Test
     fun `a slow collector holds no more than a page`() =

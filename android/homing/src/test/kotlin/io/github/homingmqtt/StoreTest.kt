@@ -10,6 +10,7 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
+import java.nio.file.FileSystems
 import java.nio.file.Files
 import java.nio.file.Path
 import java.time.Instant
@@ -225,6 +226,18 @@ class StoreTest {
                     home.networkChanged(online = false)
                     home.networkChanged(online = true, id = "wlan")
                 }
+            }
+        }
+
+    @Test
+    fun `a path of another file system is refused`() =
+        test {
+            FileSystems.newFileSystem(folder.resolve("some.zip"), mapOf("create" to "true")).use { zip ->
+                // Taken by its name alone it would lie at the root of the machine's own.
+                val store = zip.getPath("/homing-of-another-file-system.db")
+                fails<HomingException.Invalid> { Homing.open(offline(store)).close() }
+                fails<HomingException.Invalid> { Reader.open(store).close() }
+                fails<HomingException.Invalid> { Mailbox.open(store).close() }
             }
         }
 

@@ -8,6 +8,10 @@ import io.github.homingmqtt.Homing
 import io.github.homingmqtt.SyncReport
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.filterNotNull
+import kotlinx.coroutines.flow.getAndUpdate
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import kotlinx.coroutines.withContext
@@ -51,11 +55,13 @@ public class SharedHoming(
 ) {
     private val one = Mutex()
 
-    @Volatile
-    private var held: Homing? = null
+    private val held = MutableStateFlow<Homing?>(null)
 
     /** The client, if it is open; the app may have closed it by its own call. */
-    internal val opened: Homing? get() = held?.takeIf { it.state.value !is ConnectionState.Closed }
+    internal val opened: Homing? get() = held.value?.takeIf { it.state.value !is ConnectionState.Closed }
+
+    /** Each one that was opened, the newest at once. */
+    internal val clients: Flow<Homing> = held.filterNotNull()
 
     internal val needs = Needs()
 
@@ -65,7 +71,7 @@ public class SharedHoming(
      *
      * @throws io.github.homingmqtt.HomingException and whatever else opening throws.
      */
-    public suspend fun get(): Homing = exclusively { opened ?: begun(open()).also { held = it } }
+    public suspend fun get(): Homing = exclusively { opened ?: begun(open()).also { held.value = it } }
 
     private suspend fun begun(homing: Homing): Homing {
         try {
@@ -87,9 +93,7 @@ public class SharedHoming(
      */
     public suspend fun shutDown(deadline: Duration = 5.seconds) {
         exclusively {
-            val homing = held
-            held = null
-            homing?.shutDown(deadline)
+            held.getAndUpdate { null }?.shutDown(deadline)
         }
     }
 

@@ -15,6 +15,9 @@ import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.collectLatest
+import kotlinx.coroutines.flow.combine
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.onStart
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlin.time.Duration
@@ -68,7 +71,9 @@ public fun SharedHoming.followLifecycle(
     application.registerActivityLifecycleCallbacks(screens)
     val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     val led = Led(this, inBackground)
-    scope.launch { needs.now.collectLatest(led::follow) }
+    // A client that is opened anew is told what is needed too; one that the app has shut down is not opened for it.
+    val client = clients.map<Homing, Homing?> { it }.onStart { emit(null) }
+    scope.launch { needs.now.combine(client) { need, _ -> need }.collectLatest(led::follow) }
     return AutoCloseable {
         application.unregisterActivityLifecycleCallbacks(screens)
         scope.cancel()
@@ -132,7 +137,11 @@ private class Led(
     private val shared: SharedHoming,
     private val inBackground: InBackground,
 ) {
+    /** A client that the app opens behind is the app's own: only what was needed before is left. */
+    private var left = true
+
     suspend fun follow(need: Need) {
+        if (need != Need.Nothing) left = false
         try {
             when (need) {
                 Need.Connected -> enter()
@@ -140,8 +149,9 @@ private class Led(
                 // The job opens it; a connection that stands stays till the job is done.
                 Need.Open -> Unit
 
-                Need.Nothing -> shared.opened?.let { leave(it) }
+                Need.Nothing -> if (!left) shared.opened?.let { leave(it) }
             }
+            if (need == Need.Nothing) left = true
         } catch (error: CancellationException) {
             throw error
         } catch (error: Exception) {

@@ -6,8 +6,14 @@ import android.content.Context
 import android.net.ConnectivityManager
 import android.net.Network
 import android.net.NetworkCapabilities
+import io.github.homingmqtt.ConnectionState
 import io.github.homingmqtt.Homing
 import io.github.homingmqtt.HomingException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import java.lang.ref.WeakReference
 
 /**
  * Tells this client of the network until the answer, or the client, is closed: a lost network stops its attempts, a new one, or
@@ -21,7 +27,9 @@ import io.github.homingmqtt.HomingException
  */
 public fun Homing.followNetwork(context: Context): AutoCloseable {
     val manager = context.applicationContext.service<ConnectivityManager>()
-    val hints = NetworkHints(manager, ::networkChanged)
+    // Neither keeps the client: one that is forgotten is collected, and its state ends.
+    val (client, state) = WeakReference(this) to this.state
+    val hints = NetworkHints(manager) { online, id -> client.get()?.networkChanged(online, id) }
     // The system calls nobody for a network that is not there.
     if (manager.activeNetwork == null) hints.tell(online = false, id = null)
     try {
@@ -30,7 +38,13 @@ public fun Homing.followNetwork(context: Context): AutoCloseable {
         warn("no hints of the network", error)
         hints.tell(online = true, id = null)
     }
-    return hints
+    // Without waiting for the next change: an app that opens many clients in turn would run out of callbacks.
+    val ending = CoroutineScope(Dispatchers.Default).launch { state.first { it is ConnectionState.Closed } }
+    ending.invokeOnCompletion { hints.close() }
+    return AutoCloseable {
+        ending.cancel()
+        hints.close()
+    }
 }
 
 internal class NetworkHints(

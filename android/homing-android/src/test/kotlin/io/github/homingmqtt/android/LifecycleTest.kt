@@ -119,6 +119,20 @@ class LifecycleTest {
     }
 
     @Test
+    fun `one that is opened anew in front is connected, and none is opened for one that was shut down`() {
+        app.homing.followLifecycle(app, InBackground.Disconnect(after = 50.milliseconds)).use {
+            val activity = activity().start()
+            homing.untilOnline()
+            runBlocking { app.homing.shutDown() }
+            Thread.sleep(100)
+            assertNull(app.homing.opened)
+            homing.untilOnline()
+            activity.stop()
+            homing.untilOffline()
+        }
+    }
+
+    @Test
     fun `after the end of following nothing happens`() {
         val following = app.homing.followLifecycle(app, InBackground.Disconnect(after = Duration.ZERO))
         val activity = activity().start()

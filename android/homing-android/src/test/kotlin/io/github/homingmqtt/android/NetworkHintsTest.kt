@@ -5,6 +5,7 @@ import android.net.ConnectivityManager
 import android.net.Network
 import android.net.NetworkCapabilities
 import io.github.homingmqtt.ConnectionState
+import io.github.homingmqtt.Homing
 import io.github.homingmqtt.Options
 import io.github.homingmqtt.Trouble
 import io.github.homingmqtt.support.Broker
@@ -77,5 +78,24 @@ class NetworkHintsTest {
             hints.close()
             assertTrue(shadowOf(manager).networkCallbacks.isEmpty())
         }
+    }
+
+    @Test
+    fun `the callback goes with a client that is closed or forgotten`() {
+        app.options = Options(HomingFiles(app).store, connect = false)
+        app.client().followNetwork(app)
+        assertEquals(1, shadowOf(manager).networkCallbacks.size)
+        runBlocking { app.homing.shutDown() }
+        until("no callback of one that is closed") { shadowOf(manager).networkCallbacks.isEmpty() }
+        forget()
+        until("no callback of one that is forgotten") {
+            System.gc()
+            shadowOf(manager).networkCallbacks.isEmpty()
+        }
+    }
+
+    private fun forget() {
+        runBlocking { Homing.open(Options(HomingFiles(app, "forgotten").store, connect = false)) }.followNetwork(app)
+        assertEquals(1, shadowOf(manager).networkCallbacks.size)
     }
 }

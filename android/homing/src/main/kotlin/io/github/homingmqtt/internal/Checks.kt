@@ -1,6 +1,8 @@
 package io.github.homingmqtt.internal
 
 import io.github.homingmqtt.HomingException
+import java.nio.file.FileSystems
+import java.nio.file.Path
 import java.time.Instant
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.days
@@ -26,6 +28,14 @@ internal fun text(
         at++
     }
     return text
+}
+
+/** The store's file: the native library knows only the machine's own file system. */
+internal fun file(store: Path): String {
+    if (store.fileSystem != FileSystems.getDefault()) {
+        throw HomingException.Invalid("store: $store lies in another file system than the default one; name a file in that")
+    }
+    return text("store", store.toString())
 }
 
 internal fun texts(

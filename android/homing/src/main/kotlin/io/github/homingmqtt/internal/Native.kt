@@ -101,12 +101,15 @@ internal object Native {
     suspend fun <T> wait(question: suspend (Canceller) -> T): T {
         val canceller = now { Canceller() }
         try {
-            return ask { question(canceller) }
+            // Let go of by the question: one that has only just begun would hand in a canceller that is no more.
+            return ask { canceller.use { question(it) } }
         } catch (error: CancellationException) {
-            canceller.cancel()
+            try {
+                canceller.cancel()
+            } catch (_: IllegalStateException) {
+                // The question has ended meanwhile.
+            }
             throw error
-        } finally {
-            canceller.destroy()
         }
     }
 

@@ -39,7 +39,7 @@ import io.github.homingmqtt.ffi.Qos0Offline as FfiQos0Offline
 
 internal fun Options.cross(): Settings =
     Settings(
-        store = text("store", store.toString()),
+        store = file(store),
         broker = broker?.let { text("broker", it) },
         otherAddresses = texts("other addresses", otherAddresses),
         sameBroker = sameBroker,
