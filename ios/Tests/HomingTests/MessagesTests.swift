@@ -95,6 +95,7 @@ import Testing
         #expect(rest == ["0", "2"])
         try await client.removeConsumer("two")
         #expect(await failure { try await client.removeConsumer("two") }?.code == .noSuchConsumer)
+        #expect(await failure { try await consumer.done(messages[0]) }?.code == .noSuchConsumer)
         try await client.close()
     }
 
