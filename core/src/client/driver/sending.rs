@@ -32,6 +32,7 @@ impl Driver {
                     #[cfg(test)]
                     assert_ne!(publish.topic.as_str(), PANICS);
                 }
+                tracing::trace!(?packet, "sent");
                 if let Err(error) = encode(&packet, protocol, link.output()) {
                     tracing::error!(error = %error, "a packet could not be written");
                     self.out.close = true;
