@@ -91,8 +91,10 @@ pub(crate) fn cargo(profile: Profile, kind: Kind, system: Option<&System>) -> Ou
     if let Some(system) = system.filter(|system| Some(system.target) != host_target().ok().as_deref()) {
         command.args(["--target", system.target]);
         folder.push(system.target);
-        if system.form == Form::Aar {
-            android(&mut command, system.target)?;
+        match system.target {
+            target if system.form == Form::Aar => android(&mut command, target)?,
+            "aarch64-unknown-linux-gnu" => linux_aarch64(&mut command)?,
+            _ => {}
         }
     }
     perform("cargo", command)?;
@@ -116,6 +118,14 @@ fn android(command: &mut Command, target: &str) -> Outcome {
         .env(format!("AR_{variable}"), bin.join("llvm-ar"))
         .env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), &clang)
         .env(format!("CARGO_TARGET_{}_RUSTFLAGS", variable.to_uppercase()), ANDROID_PAGES);
+    Ok(())
+}
+
+/// Debian's cross compiler, under the name that it has there.
+fn linux_aarch64(command: &mut Command) -> Outcome {
+    const GCC: &str = "aarch64-linux-gnu-gcc";
+    output(GCC, &["--version"])?;
+    command.env("CC_aarch64_unknown_linux_gnu", GCC).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", GCC);
     Ok(())
 }
 

@@ -46,6 +46,7 @@ fn resolve(program: &str) -> PathBuf {
 pub(crate) fn missing(program: &str, error: &std::io::Error) -> String {
     let hint = match program {
         "mvn" => "; Debian: apt-get install maven openjdk-17-jdk-headless",
+        "aarch64-linux-gnu-gcc" => "; Debian: apt-get install gcc-aarch64-linux-gnu",
         "strip" | "nm" => "; Debian: apt-get install binutils",
         _ => "",
     };

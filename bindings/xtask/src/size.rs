@@ -34,16 +34,9 @@ pub(crate) fn report(encryption: bool) -> Outcome {
     if encryption {
         let folder = target().join("encryption");
         let mut command = Command::new("cargo");
-        command.args([
-            "build",
-            "--locked",
-            "--package",
-            "homing-ffi",
-            "--profile",
-            "mobile",
-            "--features",
-            "encryption",
-        ]);
+        // One form alone, as ever: see `native::cargo`.
+        command.args(["rustc", "--locked", "--package", "homing-ffi", "--profile", "mobile", "--crate-type", "cdylib"]);
+        command.args(["--features", "encryption"]);
         command.arg("--target-dir").arg(&folder);
         perform("cargo", command)?;
         let with = stripped(&folder.join("mobile").join(native::host_library()), "encryption")?;

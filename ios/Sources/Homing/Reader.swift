@@ -81,7 +81,8 @@ public final class Reader: Sendable {
         try self.init(await blocking { try .open(store: path, key: key.map(KeyCallback.init)) })
     }
 
-    /// Last values by topic: at most 500 a page. `filter` nil: all topics; `after`: ``LastValues/next`` of the page before.
+    /// Last values by topic: at most 500 a page. `filter` nil: all topics; `after`: ``LastValues/next`` of the page before;
+    /// a page ends after about 50 ms, so it may hold fewer although there is a next one.
     public func last(
         _ filter: String? = nil, after: String? = nil, limit: Int = 100
     ) async throws(HomingError) -> LastValues {

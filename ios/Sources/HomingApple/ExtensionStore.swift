@@ -35,7 +35,13 @@
         /// Last values by topic.
         public func last(_ filter: String, limit: Int = 100) async throws(HomingError) -> [Message] {
             let reader = try await Reader(store: store, key: key)
-            return try await reader.last(filter, limit: limit).values.map(\.message)
+            var (messages, after): ([Message], String?) = ([], nil)
+            repeat {
+                let page = try await reader.last(filter, after: after, limit: limit - messages.count)
+                messages += page.values.map(\.message)
+                after = page.next
+            } while messages.count < limit && after != nil
+            return messages
         }
 
         /// Leaves a message for the app; committed when this returns, and sent as soon as the app drives the store.

@@ -27,7 +27,8 @@ public class Reader private constructor(
     public val storeId: String get() = store
 
     /**
-     * The last message of each topic that matches, by topic.
+     * The last message of each topic that matches, by topic. A page ends after about 50 ms, so it may hold fewer although
+     * there is a next one.
      *
      * @param filter null: every topic
      * @param after the topic behind which the page begins, as [Page.next] said

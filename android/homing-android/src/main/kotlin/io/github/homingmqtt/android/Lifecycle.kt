@@ -164,10 +164,8 @@ private class Led(
 
     private suspend fun leave(homing: Homing) {
         when (inBackground) {
-            InBackground.Stay -> {}
-
+            InBackground.Stay -> Unit
             is InBackground.Disconnect -> after(inBackground.after) { homing.disconnect() }
-
             is InBackground.Pause -> after(inBackground.after) { homing.pause(inBackground.deadline) }
         }
     }

@@ -64,11 +64,12 @@ class TemperaturesActivity : Activity() {
     /** What lies in the store is there at once, without a network. */
     private suspend fun kept(homing: Homing) {
         homing.reader().use { reader ->
-            reader
-                .last(Temperature.FILTER)
-                .items
-                .mapNotNull { Temperature.of(it.message) }
-                .forEach(::draw)
+            var after: String? = null
+            do {
+                val page = reader.last(Temperature.FILTER, after)
+                page.items.mapNotNull { Temperature.of(it.message) }.forEach(::draw)
+                after = page.next
+            } while (after != null)
         }
     }
 
