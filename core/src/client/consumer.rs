@@ -168,7 +168,8 @@ impl Progress {
     /// Done with one message, in any order; resolves after the commit.
     ///
     /// # Errors
-    /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
+    /// [`Error::PositionInvalid`] for a position of another store or beyond the end; [`Error::NoSuchConsumer`] once it was
+    /// removed.
     pub async fn done(&self, at: Position) -> Result<(), Error> {
         self.mark(at, false).await
     }
@@ -176,7 +177,7 @@ impl Progress {
     /// Done with this message and all before; resolves after the commit. Never goes back.
     ///
     /// # Errors
-    /// [`Error::PositionInvalid`] for a position of another store or beyond the end.
+    /// As [`Progress::done`].
     pub async fn done_through(&self, at: Position) -> Result<(), Error> {
         self.mark(at, true).await
     }

@@ -31,7 +31,7 @@ use super::wake::Wake;
 use crate::link::Link;
 use crate::link::tls::Connector;
 use crate::model::credentials::Credentials;
-use crate::model::error::{Error, OpenError};
+use crate::model::error::OpenError;
 use crate::model::event::Why;
 use crate::model::life::{Network, Resumed};
 use crate::model::options::Options;
@@ -97,9 +97,10 @@ pub(crate) struct Driver {
     more: bool,
     /// Bytes on links that are gone, and on the last of them.
     counted: Traffic,
-    pub(super) closing: Option<(Instant, Answer<Result<(), Error>>)>,
-    /// Until when the goodbye before a pause may take, and whether the client is to be connected after it.
-    pub(super) pausing: Option<(Instant, Done, bool)>,
+    /// Until when the goodbye before the end may take, and everybody who waits for it.
+    pub(super) closing: Option<(Instant, Vec<Done>)>,
+    /// The same before a pause, and whether the client is to be connected after it.
+    pub(super) pausing: Option<(Instant, Vec<Done>, bool)>,
     /// Who wants to go on while that goodbye is being said: the pause comes first.
     pub(super) resuming: Vec<Answer<Result<Resumed, OpenError>>>,
     pub(super) network: watch::Receiver<Option<Network>>,
@@ -157,6 +158,7 @@ impl Driver {
             if !goes_on {
                 // As in `finish`, which not every end comes by.
                 self.commands.close();
+                self.end_reading().await;
                 return;
             }
         }
@@ -356,7 +358,7 @@ impl Driver {
         if let Some((at, _)) = &self.closing
             && (matches!(self.slot, Slot::None) || *at <= Instant::now())
         {
-            self.finish();
+            self.finish().await;
             return false;
         }
         if let Some((at, ..)) = &self.pausing

@@ -82,7 +82,7 @@ impl Driver {
         });
         replies.into_iter().flatten().for_each(Reply::committed);
         if self.closing.as_ref().is_some_and(|(at, _)| *at <= now) {
-            return Some(self.end_locked(&held));
+            return Some(self.end_locked(&held).await);
         }
         if self.pausing.as_ref().is_some_and(|(at, ..)| *at <= now) {
             self.refuse_while_pausing();
@@ -94,12 +94,12 @@ impl Driver {
                 TurnInput::Command(Command::Flush { answer, .. }) => drop(answer.send(Ok(false))),
                 TurnInput::Command(Command::Sync { answer, .. }) => drop(answer.send(Err(held.clone()))),
                 TurnInput::Command(Command::Close { answer, .. }) => {
-                    self.closing.get_or_insert((now, answer));
-                    return Some(self.end_locked(&held));
+                    self.closing.get_or_insert((now, Vec::new())).1.push(answer);
+                    return Some(self.end_locked(&held).await);
                 }
                 TurnInput::Command(Command::Pause { answer, .. }) => {
                     let wanted = self.engine.as_ref().is_some_and(Engine::is_wanted_by_app);
-                    self.pausing.get_or_insert((now, answer, wanted));
+                    self.pausing.get_or_insert((now, Vec::new(), wanted)).1.push(answer);
                     self.refuse_while_pausing();
                     return Some(self.pause().await);
                 }
@@ -120,7 +120,7 @@ impl Driver {
     }
 
     /// The goodbye's time is over: nothing accepted is lost, and what was not accepted is told so.
-    fn end_locked(&mut self, held: &Error) -> bool {
+    async fn end_locked(&mut self, held: &Error) -> bool {
         let refused = PublishError::Storage { detail: held.to_string() };
         for input in self.inputs.drain(..) {
             if let TurnInput::Command(command) = input {
@@ -128,7 +128,7 @@ impl Driver {
             }
         }
         self.out.replies.drain(..).for_each(|reply| reply.failed(&refused, held));
-        self.finish();
+        self.finish().await;
         false
     }
 }

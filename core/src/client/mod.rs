@@ -277,10 +277,10 @@ impl Homing {
 
     fn reading(&self) -> Result<Reading, Error> {
         let mut slot = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match &slot.reading {
-            Some(reading) => Ok(reading.clone()),
-            None if slot.parked => Err(Error::Paused),
-            None => {
+        match (&slot.reading, &slot.refused) {
+            (Some(reading), _) => Ok(reading.clone()),
+            (None, Some(refused)) => Err(refused.clone()),
+            (None, None) => {
                 let started = Reading::start(Arc::clone(&self.options));
                 let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
                 Ok(slot.reading.insert(started).clone())

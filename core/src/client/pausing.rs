@@ -1,8 +1,12 @@
 //! Paused: the driver's thread waits with nothing open. Resuming is opening: the session is rebuilt from its rows.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::clock::wall_ms;
-use super::command::Command;
-use super::driver::{Driver, Slot};
+use super::command::{Command, Done};
+use super::driver::{Driver, LONGEST_GOODBYE, Slot};
 use super::failed::Failed;
 use super::turn::{Engine, Outputs, TurnInput};
 use crate::model::error::{Error, OpenError, PublishError};
@@ -13,14 +17,16 @@ use crate::session::effect::Input;
 impl Driver {
     /// On the way to a pause: whoever asks for something gets `Paused`, rather than a commit behind the app's back.
     pub(super) fn refuse_while_pausing(&mut self) {
-        if self.pausing.is_none() {
-            return;
-        }
+        let Some((until, pauses, _)) = &mut self.pausing else { return };
         let mut kept = Vec::with_capacity(self.inputs.len());
         for input in self.inputs.drain(..) {
             match input {
                 TurnInput::Command(command @ Command::Close { .. }) => kept.push(TurnInput::Command(command)),
                 TurnInput::Command(Command::Resume { answer }) => self.resuming.push(answer),
+                TurnInput::Command(Command::Pause { deadline, answer }) => {
+                    *until = (Instant::now() + deadline.min(LONGEST_GOODBYE)).min(*until);
+                    pauses.push(answer);
+                }
                 TurnInput::Command(command) => refuse(command),
                 input => kept.push(input),
             }
@@ -30,7 +36,7 @@ impl Driver {
 
     /// Closes everything and waits. False: the client is closed, or no handle is left.
     pub(super) async fn pause(&mut self) -> bool {
-        let Some((until, answer, wanted)) = self.pausing.take() else { return true };
+        let Some((until, pauses, wanted)) = self.pausing.take() else { return true };
         self.keep_counters();
         self.slot = Slot::None;
         self.stop_listening();
@@ -49,13 +55,14 @@ impl Driver {
         let left = std::mem::take(&mut self.inputs);
         self.out = Outputs::default();
         self.fanout.events(&mut vec![Event::State(State::Paused)]);
-        drop(answer.send(done));
-        for input in left {
-            // All others were refused before; what the session was to be told is told by the rows.
-            if let TurnInput::Command(Command::Close { answer, .. }) = input {
-                drop(answer.send(Ok(())));
-                return false;
-            }
+        pauses.into_iter().for_each(|answer| drop(answer.send(done.clone())));
+        // All others were refused before; what the session was to be told is told by the rows.
+        let closes = left.into_iter().filter_map(|input| match input {
+            TurnInput::Command(Command::Close { answer, .. }) => Some(answer),
+            _ => None,
+        });
+        if closes.map(|answer| drop(answer.send(Ok(())))).count() > 0 {
+            return false;
         }
         loop {
             let command = match self.resuming.pop() {
@@ -109,10 +116,22 @@ impl Driver {
         Ok((engine, Resumed { store_changed }))
     }
 
+    /// The client ends: its files are closed before anybody is told so, whoever still has a handle.
+    pub(super) async fn end_reading(&self) {
+        let reading = {
+            let mut slot = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            slot.refused = Some(Error::Closed);
+            slot.reading.take()
+        };
+        if let Some(reading) = reading {
+            reading.end().await;
+        }
+    }
+
     async fn park_reading(&self, park: bool) {
         let reading = {
             let mut slot = self.reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            slot.parked = park;
+            slot.refused = park.then_some(Error::Paused);
             slot.reading.clone()
         };
         match reading {
@@ -123,12 +142,28 @@ impl Driver {
     }
 }
 
+impl Outputs {
+    /// Somebody wants the client closed, perhaps beside others: the shortest goodbye counts.
+    pub(super) fn end(&mut self, limit: Duration, answer: Done) {
+        let (shortest, answers) = self.ending.get_or_insert((limit, Vec::new()));
+        *shortest = limit.min(*shortest);
+        answers.push(answer);
+    }
+
+    /// The same for a pause; what the first one found is what was wanted.
+    pub(super) fn pause(&mut self, limit: Duration, answer: Done, wanted: bool) {
+        let (shortest, answers, _) = self.pausing.get_or_insert((limit, Vec::new(), wanted));
+        *shortest = limit.min(*shortest);
+        answers.push(answer);
+    }
+}
+
 /// Says `Paused` to whoever asked.
 fn refuse(command: Command) {
     let mut out = Outputs::default();
     Engine::promise(command, &mut out);
     out.replies.drain(..).for_each(|reply| reply.failed(&PublishError::Paused, &Error::Paused));
-    if let Some((_, answer)) = out.ending {
+    for answer in out.ending.into_iter().flat_map(|(_, answers)| answers) {
         drop(answer.send(Err(Error::Paused)));
     }
 }

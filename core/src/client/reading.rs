@@ -17,14 +17,16 @@ enum Job {
     /// Close the connection; says when it is closed.
     Park(oneshot::Sender<()>),
     Unpark,
+    /// Close the connection for good.
+    End(oneshot::Sender<()>),
 }
 
 /// The thread that client and driver share, once it is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(super) reading: Option<Reading>,
-    /// None may be started.
-    pub(super) parked: bool,
+    /// Why none may be started: the client is paused, or closed.
+    pub(super) refused: Option<Error>,
 }
 
 /// A connection of its own, with the key of an encrypted store.
@@ -69,6 +71,11 @@ impl Reading {
                         let _ = closed.send(());
                     }
                     Job::Unpark => parked = false,
+                    Job::End(closed) => {
+                        drop(reader.take());
+                        let _ = closed.send(());
+                        return;
+                    }
                 }
             }
         });
@@ -96,7 +103,15 @@ impl Reading {
     pub(crate) async fn park(&self) {
         let (closed, done) = oneshot::channel();
         if self.hand_in(Job::Park(closed)).await {
-            // The thread ends only with the last sender.
+            // No answer: the thread has ended, and its connection with it.
+            drop(done.await);
+        }
+    }
+
+    /// Closes the connection and ends the thread, whoever still has a clone: reads get `Closed`.
+    pub(crate) async fn end(&self) {
+        let (closed, done) = oneshot::channel();
+        if self.hand_in(Job::End(closed)).await {
             drop(done.await);
         }
     }

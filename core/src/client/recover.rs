@@ -65,14 +65,13 @@ impl Driver {
             }
             let unavailable = PublishError::Storage { detail: error.text.clone() };
             self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
-            let closing = self.closing.take().map(|(_, answer)| answer);
-            if let Some(answer) = closing.or_else(|| self.out.ending.take().map(|(_, answer)| answer)) {
+            if self.closing.is_some() || self.out.ending.is_some() {
                 failed.end_all(&Error::Closed);
-                drop(answer.send(Err(other)));
+                self.closing_failed(&other);
                 return false;
             }
-            if let Some((_, answer, _)) = self.pausing.take() {
-                drop(answer.send(Err(other.clone())));
+            if let Some((_, answers, _)) = self.pausing.take() {
+                answers.into_iter().for_each(|answer| drop(answer.send(Err(other.clone()))));
                 // There is no pause to come back from.
                 self.resumed(Resumed::default());
             }
@@ -97,9 +96,15 @@ impl Driver {
             Ok(aside) => self.fanout.events(&mut aside.iter().map(store_damaged).collect()),
             Err(error) => tracing::error!(%error, "the damaged store cannot be set aside yet; the next client does"),
         }
-        let ending = [self.closing.take().map(|(_, answer)| answer), self.out.ending.take().map(|(_, answer)| answer)];
-        ending.into_iter().flatten().for_each(|answer| drop(answer.send(Err(other.clone()))));
+        self.closing_failed(&other);
         false
+    }
+
+    /// Whoever wants to close the client is told what went wrong.
+    fn closing_failed(&mut self, error: &Error) {
+        let ending =
+            [self.closing.take().map(|(_, answers)| answers), self.out.ending.take().map(|(_, answers)| answers)];
+        ending.into_iter().flatten().flatten().for_each(|answer| drop(answer.send(Err(error.clone()))));
     }
 }
 

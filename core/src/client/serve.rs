@@ -91,7 +91,11 @@ impl Engine {
                 match written {
                     Ok(()) => out.replies.push(Reply::Done(answer)),
                     Err(error) if error.kind == StoreErrorKind::Refused => {
-                        drop(answer.send(Err(Error::Invalid { what: "done", problem: error.text })));
+                        let known = self.store.consumers().iter().any(|consumer| consumer.name == name);
+                        drop(answer.send(Err(match known {
+                            true => Error::Invalid { what: "done", problem: error.text },
+                            false => Error::NoSuchConsumer { name },
+                        })));
                     }
                     Err(error) => return Err(error),
                 }
@@ -99,7 +103,7 @@ impl Engine {
             Command::Held(command) => self.held(command, now, out)?,
             Command::Sync { deadline, answer } => self.sync(deadline, answer, now)?,
             Command::Pause { deadline, answer } => {
-                out.pausing = Some((deadline, answer, self.is_wanted_by_app()));
+                out.pause(deadline, answer, self.is_wanted_by_app());
                 syncing::end_all(&mut self.syncs, &Error::Paused);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
@@ -122,7 +126,7 @@ impl Engine {
                 out.replies.push(Reply::Done(answer));
             }
             Command::Close { deadline, answer } => {
-                out.ending = Some((deadline, answer));
+                out.end(deadline, answer);
                 self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
@@ -153,7 +157,7 @@ impl Engine {
             Command::Pause { answer, .. } => Reply::Done(answer),
             Command::Resume { answer } => return drop(answer.send(Ok(Resumed::default()))),
             Command::Close { deadline, answer } => {
-                out.ending = Some((deadline, answer));
+                out.end(deadline, answer);
                 return;
             }
         });

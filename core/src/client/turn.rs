@@ -17,7 +17,7 @@ use super::upkeep::InboxWatch;
 use super::waiters::Waiters;
 use crate::model::addresses::read;
 use crate::model::broker_url::BrokerUrl;
-use crate::model::error::{Error, OpenError};
+use crate::model::error::OpenError;
 use crate::model::event::{Event, Fate, State};
 use crate::model::life::Resumed;
 use crate::model::options::Options;
@@ -54,10 +54,10 @@ pub(crate) struct Outputs {
     pub(crate) ask: Option<Question>,
     pub(crate) close: bool,
     pub(crate) abort: bool,
-    /// The client is to be closed: at most so long may the goodbye take.
-    pub(crate) ending: Option<(Duration, Answer<Result<(), Error>>)>,
-    /// The client is to be paused: how long the goodbye may take, and whether it was to be connected.
-    pub(crate) pausing: Option<(Duration, Done, bool)>,
+    /// The client is to be closed: at most so long may the goodbye take, and everybody who asked for it.
+    pub(crate) ending: Option<(Duration, Vec<Done>)>,
+    /// The client is to be paused: the same, and whether it was to be connected.
+    pub(crate) pausing: Option<(Duration, Vec<Done>, bool)>,
     pub(crate) resuming: Vec<Answer<Result<Resumed, OpenError>>>,
 }
 

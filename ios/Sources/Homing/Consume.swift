@@ -7,9 +7,9 @@ extension Consumer {
     /// interrupts comes again. Marks are bundled: a commit takes all that have become done since the last one.
     ///
     /// Ends only by an error: what `body` throws, ``HomingError/Code/cancelled`` once the task is cancelled,
-    /// ``HomingError/Code/closed`` once the client is. In each case everything that `body` has returned from is marked first,
-    /// as far as the store still takes it. A pause does not end it: what `body` returns from meanwhile is marked with what
-    /// comes after ``HomingClient/resume()``.
+    /// ``HomingError/Code/closed`` once the client is, and, behind the next message, what a mark threw. In each case everything
+    /// that `body` has returned from is marked first, as far as the store still takes it. A pause does not end it: what `body`
+    /// returns from meanwhile is marked with what comes after ``HomingClient/resume()``.
     public func consume(
         batch: Int = 100, isolation: isolated (any Actor)? = #isolation, _ body: (Message) async throws -> Void
     ) async throws {
@@ -59,7 +59,7 @@ private final class Marks: Sendable {
 
     func settle() async {
         await state.with { $0.marking }?.value
-        // What a pause kept from being marked.
+        // What a pause, or a store that failed, kept from being marked.
         guard let left = state.with({ $0.newest.take() }) else { return }
         try? await consumer.doneThrough(sequence: left)
     }
@@ -68,18 +68,14 @@ private final class Marks: Sendable {
         while let sequence = next() {
             do {
                 try await consumer.doneThrough(sequence: sequence)
-            } catch where error.code == .paused {
-                // Kept for the next mark.
+            } catch {
+                // Kept for the next mark, or the last one.
                 state.with { state in
                     state.newest = state.newest ?? sequence
                     state.marking = nil
+                    if error.code != .paused { state.failed = error }
                 }
                 return
-            } catch {
-                state.with { state in
-                    state.failed = error
-                    state.newest = nil
-                }
             }
         }
     }

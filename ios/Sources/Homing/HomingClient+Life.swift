@@ -77,7 +77,8 @@ extension HomingClient {
     }
 
     /// Lets go of every file, lock and socket, as iOS wants it of an app that is suspended. Until ``resume()`` calls throw
-    /// ``HomingError/Code/paused``, and those that read messages wait on.
+    /// ``HomingError/Code/paused``, those that begin to read messages as well; those that read already wait on. Pausing twice
+    /// is one pause.
     public func pause(within deadline: Duration = .seconds(2)) async throws(HomingError) {
         try await call { try await raw.pause(deadlineMs: deadline.milliseconds) }
     }
@@ -127,7 +128,7 @@ extension HomingClient {
     }
 
     /// Says goodbye to the broker and frees the store; what waits stays in it. Calls after it, and waits under way, throw
-    /// ``HomingError/Code/closed``. Closing twice is no error.
+    /// ``HomingError/Code/closed``; ``state``, ``counters`` and ``reader()`` still answer. Closing twice is no error.
     public func close(within deadline: Duration = .seconds(5)) async throws(HomingError) {
         do throws(HomingError) {
             try await call { try await raw.shutDown(deadlineMs: deadline.milliseconds) }

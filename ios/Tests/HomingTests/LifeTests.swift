@@ -61,6 +61,7 @@ import Testing
             { try await client.disconnect() },
             { _ = try await client.sync(within: .seconds(1)) },
             { try await client.pause() },
+            { try await client.resume() },
             { _ = try await client.isOutboxHeld },
             { try await client.releaseOutbox() },
             { try await client.discardOutbox() },
@@ -78,7 +79,20 @@ import Testing
         _ = try client.state
         _ = try client.counters
         try client.networkChanged(.offline)
-        _ = await failure { try await client.resume() }
+    }
+
+    @Test func pausesAtOnceAreOneAndClosesAtOnceAreOne() async throws {
+        func four(_ call: @escaping @Sendable () async throws -> Void) async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 { group.addTask { try await call() } }
+                try await group.waitForAll()
+            }
+        }
+        let client = try await HomingClient(.init(test: folder.file("store")))
+        try await four { try await client.pause() }
+        try await four { try await client.resume() }
+        try await client.publish("t", "x")
+        try await four { try await client.close() }
     }
 
     @Test func lettingGoFreesTheStore() async throws {
@@ -129,6 +143,7 @@ import Testing
         try await client.pause()
         #expect(try client.state == .paused)
         #expect(await failure { try await client.publish("t", "x") }?.code == .paused)
+        #expect(await failure { _ = try await client.reader() }?.code == .paused)
         try await HomingClient(.init(test: store)).close()
         #expect(try await client.resume())
         try await client.online()

@@ -76,6 +76,28 @@ import Testing
         try await again.close()
     }
 
+    @Test func whatCouldNotBeMarkedIsMarkedInTheEnd() async throws {
+        let client = try await client()
+        try await client.subscribe("n")
+        try await client.publish("n", "x")
+        let (consumer, removed) = (try await client.consumer("c"), Guarded(false))
+        let consuming = Task {
+            try await consumer.consume { _ in
+                try await client.removeConsumer("c")
+                removed.with { $0 = true }
+            }
+        }
+        try await until("the message") { removed.with { $0 } }
+        // Long enough for the mark to fail; one that is later than that does not.
+        try await Task.sleep(for: .milliseconds(200))
+        _ = try await client.consumer("c")
+        consuming.cancel()
+        #expect(await failure { try await bounded { try await consuming.value } }?.code == .cancelled)
+        let status = try await client.reader().status()
+        #expect(status.consumers.first { $0.name == "c" }?.behind == 0)
+        try await client.close()
+    }
+
     @Test func doneOutOfOrderIsKeptApart() async throws {
         let client = try await client()
         try await client.subscribe("n")
@@ -95,6 +117,7 @@ import Testing
         #expect(rest == ["0", "2"])
         try await client.removeConsumer("two")
         #expect(await failure { try await client.removeConsumer("two") }?.code == .noSuchConsumer)
+        #expect(await failure { try await consumer.done(messages[0]) }?.code == .noSuchConsumer)
         try await client.close()
     }
 

@@ -27,7 +27,10 @@ impl Driver {
         let limit = self.inputs.len() + TURN_INPUTS;
         while self.inputs.len() < limit {
             match decoder.decode(link.input()) {
-                Ok(Some(packet)) => self.inputs.push(TurnInput::Session(Input::Packet(packet))),
+                Ok(Some(packet)) => {
+                    tracing::trace!(?packet, "received");
+                    self.inputs.push(TurnInput::Session(Input::Packet(packet)));
+                }
                 Ok(None) => {
                     if let Some(skipped) = decoder.take_skipped() {
                         self.inputs.push(TurnInput::Session(Input::Skipped(skipped)));

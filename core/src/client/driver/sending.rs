@@ -32,6 +32,7 @@ impl Driver {
                     #[cfg(test)]
                     assert_ne!(publish.topic.as_str(), PANICS);
                 }
+                tracing::trace!(?packet, "sent");
                 if let Err(error) = encode(&packet, protocol, link.output()) {
                     tracing::error!(error = %error, "a packet could not be written");
                     self.out.close = true;
@@ -110,11 +111,15 @@ impl Driver {
     }
 
     pub(super) fn answer(&mut self) {
-        if let Some((limit, answer)) = self.out.ending.take() {
-            self.closing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer));
+        if let Some((limit, mut answers)) = self.out.ending.take() {
+            let until = Instant::now() + limit.min(LONGEST_GOODBYE);
+            let (at, waiting) = self.closing.get_or_insert((until, Vec::new()));
+            *at = until.min(*at);
+            waiting.append(&mut answers);
         }
-        if let Some((limit, answer, wanted)) = self.out.pausing.take() {
-            self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answer, wanted));
+        if let Some((limit, answers, wanted)) = self.out.pausing.take() {
+            // Later ones never come so far: see `refuse_while_pausing`.
+            self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answers, wanted));
         }
         self.resuming.append(&mut self.out.resuming);
         let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
@@ -140,9 +145,10 @@ impl Driver {
         self.counted = self.counters();
     }
 
-    pub(in crate::client) fn finish(&mut self) {
+    pub(in crate::client) async fn finish(&mut self) {
         // Before those who wait are let go: they ask whether the client is closed.
         self.commands.close();
+        self.end_reading().await;
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();
         self.glance_farewell();
@@ -151,8 +157,8 @@ impl Driver {
         let result = self.engine.take().map_or(Ok(()), farewell);
         let result = result.map_err(|error| Error::Storage { detail: error.text });
         self.slot = Slot::None;
-        if let Some((_, answer)) = self.closing.take() {
-            drop(answer.send(result));
+        for answer in self.closing.take().into_iter().flat_map(|(_, answers)| answers) {
+            drop(answer.send(result.clone()));
         }
     }
 }

@@ -45,6 +45,53 @@ pub(super) fn open_files(folder: &Path) -> Vec<std::path::PathBuf> {
     links.filter_map(Result::ok).filter(|target| target.starts_with(folder)).collect()
 }
 
+/// As an app does that tidies up in two places.
+#[test]
+fn pauses_at_once_are_one_and_closes_at_once_are_one() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..5 {
+            let client = Homing::open(options(folder.path(), polite())).await.unwrap();
+            until(&client, |state| matches!(state, State::Online { .. })).await;
+            let pause = |ms| client.pause(Duration::from_millis(ms));
+            assert_eq!(tokio::join!(pause(5_000), pause(1_000), pause(5_000)), (Ok(()), Ok(()), Ok(())));
+            client.resume().await.unwrap();
+            // The second one has not forgotten what was wanted before the first.
+            until(&client, |state| matches!(state, State::Online { .. })).await;
+            let close = |ms| client.clone().close(Duration::from_millis(ms));
+            assert_eq!(tokio::join!(close(5_000), close(1_000), close(5_000)), (Ok(()), Ok(()), Ok(())));
+        }
+    });
+}
+
+/// A handle that is still about, as in a language that counts references, keeps nothing open.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_client_that_is_kept_has_no_file_open() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Homing::open(offline(folder.path(), nowhere())).await.unwrap();
+        // Reading has a connection of its own.
+        let mut consumer = client.consumer(ConsumerSpec::new("default")).await.unwrap();
+        client.clone().close(Duration::MAX).await.unwrap();
+        assert_eq!(open_files(folder.path()), Vec::<std::path::PathBuf>::new());
+        assert_eq!(consumer.next(NonZeroUsize::MIN).await, Err(Error::Closed));
+        assert_eq!(consumer.skipped().await, Err(Error::Closed));
+    });
+}
+
+#[test]
+fn a_consumer_that_was_removed_says_so() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Homing::open(offline(folder.path(), nowhere())).await.unwrap();
+        let consumer = client.consumer(ConsumerSpec::new("c")).await.unwrap();
+        client.remove_consumer("c").await.unwrap();
+        let gone = Err(Error::NoSuchConsumer { name: "c".to_owned() });
+        assert_eq!(consumer.done_through(crate::Position::new(client.store_id(), 0)).await, gone);
+    });
+}
+
 #[test]
 fn a_sync_sends_what_waits_and_goes_again() {
     run(async {
