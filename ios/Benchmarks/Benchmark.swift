@@ -68,7 +68,8 @@ struct Benchmark {
 
     private func incoming() async throws {
         let (mosquitto, broker) = try startBroker()
-        defer { mosquitto.terminate() }
+        // Not terminate(): a child may have inherited a mask that blocks it.
+        defer { kill(mosquitto.processIdentifier, SIGKILL) }
         let client = try await HomingClient(options("in", broker: broker))
         let events = try client.events()
         try await client.subscribe("benchmark/#", qos: .atLeastOnce)
