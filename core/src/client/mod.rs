@@ -34,7 +34,7 @@ mod waiters;
 mod wake;
 mod watches;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -47,7 +47,6 @@ use driver::Driver;
 use fanout::{Fanout, Listeners};
 pub use mailbox::Mailbox;
 use panics::Unanswered;
-use reading::{Reading, open_reader};
 use turn::Engine;
 pub use watches::{Events, StateWatch};
 
@@ -58,7 +57,6 @@ use crate::model::life::Network;
 use crate::model::message::{MessageId, Publish, StoreId, Subscription};
 use crate::model::options::Options;
 use crate::model::topic::TopicFilter;
-use crate::store::reader::Reader;
 
 /// Commands that may wait for the driver; a caller beyond it waits.
 const COMMANDS: usize = 4096;
@@ -275,19 +273,6 @@ impl Homing {
         Ok(Consumer { progress, given, reading: self.reading()?, last_seq, paused })
     }
 
-    fn reading(&self) -> Result<Reading, Error> {
-        let mut slot = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&slot.reading, &slot.refused) {
-            (Some(reading), _) => Ok(reading.clone()),
-            (None, Some(refused)) => Err(refused.clone()),
-            (None, None) => {
-                let started = Reading::start(Arc::clone(&self.options));
-                let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
-                Ok(slot.reading.insert(started).clone())
-            }
-        }
-    }
-
     /// Removes a consumer: nothing is kept for it any more.
     ///
     /// # Errors
@@ -347,18 +332,6 @@ impl Homing {
     /// Counters since the client was opened.
     pub fn metrics(&self) -> Metrics {
         self.listeners.metrics()
-    }
-
-    /// Reads the same store with a connection of its own. Drop it before [`Homing::pause`]: it holds a lock of SQLite's.
-    ///
-    /// # Errors
-    /// [`OpenError`]; [`OpenError::StoreUnavailable`] while the client is paused.
-    pub fn reader(&self) -> Result<Reader, OpenError> {
-        if *self.listeners.paused.borrow() {
-            let (path, detail) = (self.options.store.clone(), "the client is paused; call resume".to_owned());
-            return Err(OpenError::StoreUnavailable { path, detail });
-        }
-        open_reader(&self.options)
     }
 }
 

@@ -1,11 +1,12 @@
 //! A thread with a read-only connection of its own, so that reading a page never delays a turn. While the client is paused
 //! the connection is closed.
 
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::{Arc, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Homing;
 use crate::model::error::{Error, OpenError};
 use crate::model::options::Options;
 use crate::store::reader::Reader;
@@ -27,6 +28,33 @@ pub(crate) struct Slot {
     pub(super) reading: Option<Reading>,
     /// Why none may be started: the client is paused, or closed.
     pub(super) refused: Option<Error>,
+}
+
+impl Homing {
+    /// Reads the same store with a connection of its own. Drop it before [`Homing::pause`]: it holds a lock of SQLite's.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::StoreUnavailable`] while the client is paused.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        if *self.listeners.paused.borrow() {
+            let (path, detail) = (self.options.store.clone(), "the client is paused; call resume".to_owned());
+            return Err(OpenError::StoreUnavailable { path, detail });
+        }
+        open_reader(&self.options)
+    }
+
+    pub(super) fn reading(&self) -> Result<Reading, Error> {
+        let mut slot = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&slot.reading, &slot.refused) {
+            (Some(reading), _) => Ok(reading.clone()),
+            (None, Some(refused)) => Err(refused.clone()),
+            (None, None) => {
+                let started = Reading::start(Arc::clone(&self.options));
+                let started = started.map_err(|error| Error::Storage { detail: error.to_string() })?;
+                Ok(slot.reading.insert(started).clone())
+            }
+        }
+    }
 }
 
 /// A connection of its own, with the key of an encrypted store.
