@@ -19,6 +19,7 @@ mod log;
 mod mailbox;
 mod message;
 mod options;
+mod payload;
 mod profile;
 mod reader;
 mod state;
@@ -45,6 +46,7 @@ pub use options::{
     Durability, ForeignSession, GlanceFile, Header, InboxFull, MqttVersion, OutboxFull, ProxyChoice, Qos0Offline,
     QueueLimit, Settings, WillMessage, default_settings,
 };
+pub use payload::Payload;
 pub use profile::{AwsAccess, BrokerProfile};
 pub use reader::{HistoryOrder, IncidentInfo, LastMessage, LastMessages, Messages, OutboxRow, Reader};
 pub use state::{CancelResult, LinkState, MessageFate, Reason, Trouble, TroubleKind};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use homing::{Message, Properties, Publish, QoS, Subscription, TopicFilter, TopicName};
 
 use crate::error::{FfiError, Result};
+use crate::payload::Payload;
 
 /// Quality of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -116,7 +117,7 @@ pub struct Outgoing {
     /// Topic name.
     pub topic: String,
     /// Payload.
-    pub payload: Vec<u8>,
+    pub payload: Payload,
     /// Quality of service.
     pub qos: QosLevel,
     /// Retained.
@@ -138,7 +139,7 @@ pub struct Outgoing {
 impl Outgoing {
     pub(crate) fn translate(self) -> Result<Publish> {
         let mut message =
-            Publish::new(TopicName::new(self.topic)?, self.payload).qos(self.qos.into()).retain(self.retain);
+            Publish::new(TopicName::new(self.topic)?, self.payload.0).qos(self.qos.into()).retain(self.retain);
         message.ttl = self.ttl_ms.map(|ms| duration("ttl", ms)).transpose()?;
         message.if_unsupported = match self.if_unsupported {
             IfUnsupported::Refuse => homing::IfUnsupported::Refuse,
@@ -164,7 +165,7 @@ pub struct ReceivedMessage {
     /// Topic name.
     pub topic: String,
     /// Payload.
-    pub payload: Vec<u8>,
+    pub payload: Payload,
     /// Quality of service.
     pub qos: QosLevel,
     /// It was retained.
@@ -184,7 +185,7 @@ impl From<Message> for ReceivedMessage {
         Self {
             seq: message.at.seq(),
             topic: message.topic.into(),
-            payload: message.payload.into(),
+            payload: Payload(message.payload),
             qos: message.qos.into(),
             retained: message.retained,
             replay: message.replay,

@@ -31,7 +31,7 @@ async fn client(folder: &tempfile::TempDir) -> Arc<Client> {
 fn outgoing(topic: &str) -> Outgoing {
     Outgoing {
         topic: topic.to_owned(),
-        payload: b"on".to_vec(),
+        payload: b"on".to_vec().into(),
         qos: QosLevel::AtLeastOnce,
         retain: false,
         ttl_ms: None,
