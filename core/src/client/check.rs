@@ -269,7 +269,8 @@ fn properties(mut props: Properties) -> Result<Properties, PublishError> {
 pub(crate) fn subscription(wish: &Subscription) -> Result<(), Error> {
     // Brokers such as mosquitto close the link over one, for ever again: the wish is durable, and ending it names it too.
     if wish.filter.as_str().contains(no_text) {
-        let problem = "the filter holds a control character or one that is no text; remove it [1.5.4]".to_owned();
+        let problem =
+            "the filter holds a control character or one that is no text; remove it (MQTT 5, 1.5.4)".to_owned();
         return Err(Error::Invalid { what: "subscription", problem });
     }
     if wish.no_local && wish.filter.is_shared() {

@@ -65,12 +65,13 @@ impl Driver {
             return false;
         }
         loop {
-            let command = match self.resuming.pop() {
-                Some(answer) => Command::Resume { answer },
-                None => match self.commands.recv().await {
+            let command = if self.resuming.is_empty() {
+                match self.commands.recv().await {
                     Some(command) => command,
                     None => return false,
-                },
+                }
+            } else {
+                Command::Resume { answer: self.resuming.remove(0) }
             };
             match command {
                 Command::Resume { answer } => match self.reopen(&mut resting) {

@@ -27,6 +27,7 @@ impl Driver {
             glance.close();
         }
         self.fanout.events(&mut vec![Event::State(State::Offline(Why::Store(error.text.clone())))]);
+        self.take_endings();
         let mut replies = std::mem::take(&mut self.out.replies);
         let Some(mut failed) = self.engine.take().map(Engine::fail) else { return false };
         let mut pause = failed.pause();
@@ -36,7 +37,7 @@ impl Driver {
         let mut damaged = error.kind == StoreErrorKind::Corrupt && failed.count_damage() > 1;
         loop {
             if damaged {
-                return self.give_up(failed, replies, other);
+                return self.give_up(failed, replies, other).await;
             }
             match failed.reopen(wall_ms(), fastrand::u64(..)) {
                 Ok((engine, true)) => {
@@ -65,9 +66,10 @@ impl Driver {
             }
             let unavailable = PublishError::Storage { detail: error.text.clone() };
             self.out.replies.drain(..).for_each(|reply| reply.failed(&unavailable, &other));
-            if self.closing.is_some() || self.out.ending.is_some() {
+            self.take_endings();
+            if self.closing.is_some() {
                 failed.end_all(&Error::Closed);
-                self.closing_failed(&other);
+                self.closing_failed(&other).await;
                 return false;
             }
             if let Some((_, answers, _)) = self.pausing.take() {
@@ -83,28 +85,29 @@ impl Driver {
         }
         // A full disk fails every commit: a pause keeps the loop from running hot.
         tokio::time::sleep(pause).await;
-        let ending = self.out.ending.is_some() || self.closing.is_some() || self.pausing.is_some();
+        let ending = self.closing.is_some() || self.pausing.is_some();
         self.inputs.push(TurnInput::Session(if ending { Input::Disconnect { with_will: false } } else { Input::Tick }));
         true
     }
 
     /// The file is damaged. It is set aside at once, and this client ends: the new store is another one, with other ids.
-    fn give_up(&mut self, mut failed: Failed, mut replies: Vec<Reply>, other: Error) -> bool {
+    async fn give_up(&mut self, mut failed: Failed, mut replies: Vec<Reply>, other: Error) -> bool {
         replies.drain(..).for_each(|reply| reply.failed(&PublishError::Unknown, &other));
         failed.end_all(&other);
         match failed.set_aside(wall_ms()) {
             Ok(aside) => self.fanout.events(&mut aside.iter().map(store_damaged).collect()),
             Err(error) => tracing::error!(%error, "the damaged store cannot be set aside yet; the next client does"),
         }
-        self.closing_failed(&other);
+        self.closing_failed(&other).await;
         false
     }
 
     /// Whoever wants to close the client is told what went wrong.
-    fn closing_failed(&mut self, error: &Error) {
-        let ending =
-            [self.closing.take().map(|(_, answers)| answers), self.out.ending.take().map(|(_, answers)| answers)];
-        ending.into_iter().flatten().flatten().for_each(|answer| drop(answer.send(Err(error.clone()))));
+    async fn closing_failed(&mut self, error: &Error) {
+        self.end_reading().await;
+        for answer in self.closing.take().into_iter().flat_map(|(_, answers)| answers) {
+            drop(answer.send(Err(error.clone())));
+        }
     }
 }
 

@@ -56,6 +56,8 @@
             // Whatever came of it: an app that is suspended with the store open is killed. A cancelled task does not cut it.
             if await UIApplication.shared.applicationState == .background {
                 try? await client.pause(within: .seconds(1))
+                // Somebody who has come back meanwhile found nothing to resume.
+                if await UIApplication.shared.applicationState != .background { _ = try? await client.resume() }
             }
             return drained
         }

@@ -110,7 +110,8 @@ impl Driver {
         self.engine.as_ref().and_then(|engine| engine.session().address()).cloned()
     }
 
-    pub(super) fn answer(&mut self) {
+    /// Whoever wants to close, to pause or to go on waits for the driver from now on, whatever becomes of the turn.
+    pub(in crate::client) fn take_endings(&mut self) {
         if let Some((limit, mut answers)) = self.out.ending.take() {
             let until = Instant::now() + limit.min(LONGEST_GOODBYE);
             let (at, waiting) = self.closing.get_or_insert((until, Vec::new()));
@@ -122,6 +123,10 @@ impl Driver {
             self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answers, wanted));
         }
         self.resuming.append(&mut self.out.resuming);
+    }
+
+    pub(super) fn answer(&mut self) {
+        self.take_endings();
         let Some(engine) = &self.engine else { return self.out.replies.drain(..).for_each(Reply::committed) };
         let hot = engine.session().hot();
         self.fanout.arrived(hot.next_seq - 1);

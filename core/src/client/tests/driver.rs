@@ -39,14 +39,14 @@ pub(super) fn on() -> Publish {
     Publish::new(TopicName::new("light").unwrap(), "on")
 }
 
-fn sql(folder: &Path, text: &str) {
+pub(super) fn sql(folder: &Path, text: &str) {
     let connection = rusqlite::Connection::open(folder.join("store.db")).unwrap();
     connection.busy_timeout(Duration::from_secs(5)).unwrap();
     connection.execute_batch(text).unwrap();
 }
 
-const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'broken'); END";
-const MEND: &str = "DROP TRIGGER broken";
+pub(super) const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'broken'); END";
+pub(super) const MEND: &str = "DROP TRIGGER broken";
 
 #[test]
 fn a_failed_commit_is_told_and_the_driver_goes_on() {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::driver::{broker, connack, nowhere, on, options, run};
+use super::driver::{BREAK, MEND, broker, connack, nowhere, on, options, run, sql};
 use crate::model::error::{Error, OpenError, PublishError};
 use crate::model::event::{Fate, State, Why};
 use crate::model::life::Network;
@@ -282,5 +282,25 @@ fn counters_say_what_is_in_the_store_from_the_first_moment_on() {
         client.close(Duration::MAX).await.unwrap();
         let client = Homing::open(offline(folder.path(), nowhere())).await.unwrap();
         assert_eq!(client.metrics().outbox_messages, 1);
+    });
+}
+
+/// The link is gone with the commit that failed, so there is nobody to say goodbye to.
+#[test]
+fn a_pause_in_a_turn_that_fails_comes_at_once() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Homing::open(options(folder.path(), polite())).await.unwrap();
+        until(&client, |state| matches!(state, State::Online { .. })).await;
+        sql(folder.path(), BREAK);
+        let begun = Instant::now();
+        let pause = async { (client.pause(Duration::from_secs(10)).await, begun.elapsed()) };
+        let (refused, (paused, took)) = tokio::join!(client.publish(on()), pause);
+        assert!(matches!(refused, Err(PublishError::Storage { .. })), "{refused:?}");
+        assert_eq!(paused, Ok(()));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        sql(folder.path(), MEND);
+        client.resume().await.unwrap();
+        until(&client, |state| matches!(state, State::Online { .. })).await;
     });
 }
