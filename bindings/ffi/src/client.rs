@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use homing::{Error, Farewell, Homing, Network, State, SyncReport};
+use homing::{Farewell, Homing, Network, SyncReport};
 
 use crate::cancel::{Canceller, until};
 use crate::consumer::{Consumer, ConsumerSettings};
@@ -156,14 +156,7 @@ impl Client {
 
     /// Takes them again; true: the store was changed meanwhile.
     pub async fn resume(&self) -> Result<bool> {
-        match self.homing.resume().await {
-            Ok(resumed) => Ok(resumed.store_changed),
-            // To the core a closed client is one of the errors of opening; here it is the one that every call throws.
-            Err(error) => match self.homing.held().await {
-                Err(closed @ Error::Closed) => Err(closed.into()),
-                _ => Err(error.into()),
-            },
-        }
+        Ok(self.homing.resume().await?.store_changed)
     }
 
     /// What the platform says of the network.
@@ -227,9 +220,6 @@ impl Client {
 
     /// Reads the same store. Blocks while it opens the file.
     pub fn reader(&self) -> Result<Arc<Reader>> {
-        if self.homing.state().get() == State::Paused {
-            return Err(Error::Paused.into());
-        }
         Ok(Reader::new(self.homing.reader()?))
     }
 

@@ -94,6 +94,8 @@ impl From<OpenError> for FfiError {
             OpenError::WrongKey { .. } => ErrorCode::WrongKey,
             OpenError::ClientIdMismatch { .. } => ErrorCode::ClientIdMismatch,
             OpenError::Option { .. } => ErrorCode::Invalid,
+            OpenError::Paused => ErrorCode::Paused,
+            OpenError::Closed => ErrorCode::Closed,
             _ => ErrorCode::StoreUnavailable,
         };
         Self::new(code, error.to_string())

@@ -56,11 +56,9 @@ impl Homing {
     ///
     /// # Errors
     /// [`OpenError::StoreInUse`] while another process drives the store, and the others of opening: it stays paused and may be
-    /// tried again. [`OpenError::StoreUnavailable`] also if the client is closed.
+    /// tried again. [`OpenError::Closed`].
     pub async fn resume(&self) -> Result<Resumed, OpenError> {
-        let closed =
-            OpenError::StoreUnavailable { path: self.options.store.clone(), detail: "the client is closed".to_owned() };
-        self.ask(closed, |answer| Command::Resume { answer }).await
+        self.ask(OpenError::Closed, |answer| Command::Resume { answer }).await
     }
 
     /// Tells what the platform says of the network; only the newest counts. Offline: no attempts until it is online, `connect`

@@ -94,12 +94,12 @@ impl Driver {
                 TurnInput::Command(Command::Flush { answer, .. }) => drop(answer.send(Ok(false))),
                 TurnInput::Command(Command::Sync { answer, .. }) => drop(answer.send(Err(held.clone()))),
                 TurnInput::Command(Command::Close { answer, .. }) => {
-                    self.closing.get_or_insert((now, Vec::new())).1.push(answer);
+                    self.out.ending.push((Duration::ZERO, answer));
                     return Some(self.end_locked(&held).await);
                 }
                 TurnInput::Command(Command::Pause { answer, .. }) => {
                     let wanted = self.engine.as_ref().is_some_and(Engine::is_wanted_by_app);
-                    self.pausing.get_or_insert((now, Vec::new(), wanted)).1.push(answer);
+                    self.out.pausing.push((Duration::ZERO, answer, wanted));
                     self.refuse_while_pausing();
                     return Some(self.pause().await);
                 }

@@ -1,12 +1,8 @@
 //! Paused: the driver's thread waits with nothing open. Resuming is opening: the session is rebuilt from its rows.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::clock::wall_ms;
-use super::command::{Command, Done};
-use super::driver::{Driver, LONGEST_GOODBYE, Slot};
+use super::command::Command;
+use super::driver::{Driver, Slot};
 use super::failed::Failed;
 use super::turn::{Engine, Outputs, TurnInput};
 use crate::model::error::{Error, OpenError, PublishError};
@@ -17,15 +13,15 @@ use crate::session::effect::Input;
 impl Driver {
     /// On the way to a pause: whoever asks for something gets `Paused`, rather than a commit behind the app's back.
     pub(super) fn refuse_while_pausing(&mut self) {
-        let Some((until, pauses, _)) = &mut self.pausing else { return };
+        self.take_endings();
+        let Some((_, _, wanted)) = self.pausing else { return };
         let mut kept = Vec::with_capacity(self.inputs.len());
         for input in self.inputs.drain(..) {
             match input {
                 TurnInput::Command(command @ Command::Close { .. }) => kept.push(TurnInput::Command(command)),
                 TurnInput::Command(Command::Resume { answer }) => self.resuming.push(answer),
                 TurnInput::Command(Command::Pause { deadline, answer }) => {
-                    *until = (Instant::now() + deadline.min(LONGEST_GOODBYE)).min(*until);
-                    pauses.push(answer);
+                    self.out.pausing.push((deadline, answer, wanted));
                 }
                 TurnInput::Command(command) => refuse(command),
                 input => kept.push(input),
@@ -36,6 +32,7 @@ impl Driver {
 
     /// Closes everything and waits. False: the client is closed, or no handle is left.
     pub(super) async fn pause(&mut self) -> bool {
+        self.take_endings();
         let Some((until, pauses, wanted)) = self.pausing.take() else { return true };
         self.keep_counters();
         self.slot = Slot::None;
@@ -57,11 +54,14 @@ impl Driver {
         self.fanout.events(&mut vec![Event::State(State::Paused)]);
         pauses.into_iter().for_each(|answer| drop(answer.send(done.clone())));
         // All others were refused before; what the session was to be told is told by the rows.
-        let closes = left.into_iter().filter_map(|input| match input {
-            TurnInput::Command(Command::Close { answer, .. }) => Some(answer),
-            _ => None,
-        });
-        if closes.map(|answer| drop(answer.send(Ok(())))).count() > 0 {
+        let mut closed = false;
+        for input in left {
+            if let TurnInput::Command(Command::Close { answer, .. }) = input {
+                drop(answer.send(Ok(())));
+                closed = true;
+            }
+        }
+        if closed {
             return false;
         }
         loop {
@@ -143,28 +143,12 @@ impl Driver {
     }
 }
 
-impl Outputs {
-    /// Somebody wants the client closed, perhaps beside others: the shortest goodbye counts.
-    pub(super) fn end(&mut self, limit: Duration, answer: Done) {
-        let (shortest, answers) = self.ending.get_or_insert((limit, Vec::new()));
-        *shortest = limit.min(*shortest);
-        answers.push(answer);
-    }
-
-    /// The same for a pause; what the first one found is what was wanted.
-    pub(super) fn pause(&mut self, limit: Duration, answer: Done, wanted: bool) {
-        let (shortest, answers, _) = self.pausing.get_or_insert((limit, Vec::new(), wanted));
-        *shortest = limit.min(*shortest);
-        answers.push(answer);
-    }
-}
-
 /// Says `Paused` to whoever asked.
 fn refuse(command: Command) {
     let mut out = Outputs::default();
     Engine::promise(command, &mut out);
     out.replies.drain(..).for_each(|reply| reply.failed(&PublishError::Paused, &Error::Paused));
-    for answer in out.ending.into_iter().flat_map(|(_, answers)| answers) {
+    for (_, answer) in out.ending {
         drop(answer.send(Err(Error::Paused)));
     }
 }

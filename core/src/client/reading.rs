@@ -34,11 +34,10 @@ impl Homing {
     /// Reads the same store with a connection of its own. Drop it before [`Homing::pause`]: it holds a lock of SQLite's.
     ///
     /// # Errors
-    /// [`OpenError`]; [`OpenError::StoreUnavailable`] while the client is paused.
+    /// [`OpenError`]; [`OpenError::Paused`] while the client is.
     pub fn reader(&self) -> Result<Reader, OpenError> {
         if *self.listeners.paused.borrow() {
-            let (path, detail) = (self.options.store.clone(), "the client is paused; call resume".to_owned());
-            return Err(OpenError::StoreUnavailable { path, detail });
+            return Err(OpenError::Paused);
         }
         open_reader(&self.options)
     }

@@ -103,11 +103,11 @@ impl Engine {
             Command::Held(command) => self.held(command, now, out)?,
             Command::Sync { deadline, answer } => self.sync(deadline, answer, now)?,
             Command::Pause { deadline, answer } => {
-                out.pause(deadline, answer, self.is_wanted_by_app());
+                out.pausing.push((deadline, answer, self.is_wanted_by_app()));
                 syncing::end_all(&mut self.syncs, &Error::Paused);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
-            Command::Resume { answer } if out.pausing.is_some() => out.resuming.push(answer),
+            Command::Resume { answer } if !out.pausing.is_empty() => out.resuming.push(answer),
             Command::Resume { answer } => drop(answer.send(Ok(Resumed::default()))),
             #[cfg(feature = "encryption")]
             Command::Rekey { key, answer } => self.rekey(&key, answer, now, out)?,
@@ -126,7 +126,7 @@ impl Engine {
                 out.replies.push(Reply::Done(answer));
             }
             Command::Close { deadline, answer } => {
-                out.end(deadline, answer);
+                out.ending.push((deadline, answer));
                 self.overrule_syncs(false);
                 self.step(Input::Disconnect { with_will: false }, now)?;
             }
@@ -157,7 +157,7 @@ impl Engine {
             Command::Pause { answer, .. } => Reply::Done(answer),
             Command::Resume { answer } => return drop(answer.send(Ok(Resumed::default()))),
             Command::Close { deadline, answer } => {
-                out.end(deadline, answer);
+                out.ending.push((deadline, answer));
                 return;
             }
         });

@@ -54,10 +54,10 @@ pub(crate) struct Outputs {
     pub(crate) ask: Option<Question>,
     pub(crate) close: bool,
     pub(crate) abort: bool,
-    /// The client is to be closed: at most so long may the goodbye take, and everybody who asked for it.
-    pub(crate) ending: Option<(Duration, Vec<Done>)>,
-    /// The client is to be paused: the same, and whether it was to be connected.
-    pub(crate) pausing: Option<(Duration, Vec<Done>, bool)>,
+    /// Who wants the client closed, and how long the goodbye may take at most.
+    pub(crate) ending: Vec<(Duration, Done)>,
+    /// The same for a pause, and whether it was to be connected.
+    pub(crate) pausing: Vec<(Duration, Done, bool)>,
     pub(crate) resuming: Vec<Answer<Result<Resumed, OpenError>>>,
 }
 

@@ -60,6 +60,12 @@ pub enum OpenError {
         /// What is wrong with the key.
         problem: &'static str,
     },
+    /// `reader`: the client is paused and holds no file.
+    #[error("the client is paused; call resume")]
+    Paused,
+    /// `resume`: the client was closed.
+    #[error("the client is closed")]
+    Closed,
     /// The store belongs to another client identifier.
     #[error("ClientIdMismatch: the store's client id is {stored}, asked for was {asked}; use one store a client id")]
     ClientIdMismatch {

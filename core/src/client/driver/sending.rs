@@ -1,6 +1,7 @@
 //! What follows a commit: packets to the link, answers to callers, the end of the client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -112,15 +113,17 @@ impl Driver {
 
     /// Whoever wants to close, to pause or to go on waits for the driver from now on, whatever becomes of the turn.
     pub(in crate::client) fn take_endings(&mut self) {
-        if let Some((limit, mut answers)) = self.out.ending.take() {
-            let until = Instant::now() + limit.min(LONGEST_GOODBYE);
-            let (at, waiting) = self.closing.get_or_insert((until, Vec::new()));
-            *at = until.min(*at);
-            waiting.append(&mut answers);
+        let until = |limit: Duration| Instant::now() + limit.min(LONGEST_GOODBYE);
+        // Several at once are one: the shortest goodbye counts, and what the first one of a pause has found.
+        for (limit, answer) in self.out.ending.drain(..) {
+            let (at, answers) = self.closing.get_or_insert_with(|| (until(limit), Vec::new()));
+            *at = until(limit).min(*at);
+            answers.push(answer);
         }
-        if let Some((limit, answers, wanted)) = self.out.pausing.take() {
-            // Later ones never come so far: see `refuse_while_pausing`.
-            self.pausing.get_or_insert((Instant::now() + limit.min(LONGEST_GOODBYE), answers, wanted));
+        for (limit, answer, wanted) in self.out.pausing.drain(..) {
+            let (at, answers, _) = self.pausing.get_or_insert_with(|| (until(limit), Vec::new(), wanted));
+            *at = until(limit).min(*at);
+            answers.push(answer);
         }
         self.resuming.append(&mut self.out.resuming);
     }
@@ -153,6 +156,7 @@ impl Driver {
     pub(in crate::client) async fn finish(&mut self) {
         // Before those who wait are let go: they ask whether the client is closed.
         self.commands.close();
+        self.take_endings();
         self.end_reading().await;
         // Before the lock is free: the next driver's socket has the same name.
         self.stop_listening();

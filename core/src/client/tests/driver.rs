@@ -45,8 +45,8 @@ pub(super) fn sql(folder: &Path, text: &str) {
     connection.execute_batch(text).unwrap();
 }
 
-pub(super) const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'broken'); END";
-pub(super) const MEND: &str = "DROP TRIGGER broken";
+const BREAK: &str = "CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'broken'); END";
+const MEND: &str = "DROP TRIGGER broken";
 
 #[test]
 fn a_failed_commit_is_told_and_the_driver_goes_on() {
