@@ -24,8 +24,8 @@ public enum ConsumerStart: Hashable, Sendable {
 
 /// A durable consumer: what it is not done with stays in the inbox, across restarts, and comes again (P4).
 ///
-/// Each loop over ``messages``, and each ``consume(batch:isolation:_:)``, begins with the first message that is not done. Two at the
-/// same time on one consumer both get every message; give each its own consumer.
+/// Each loop over ``messages``, and each ``consume(batch:isolation:_:)``, begins with the first message that is not done. Two
+/// at the same time on one consumer both get every message; give each its own consumer.
 public struct Consumer: Sendable {
     let client: HomingClient
     let settings: HomingGenerated.ConsumerSettings

@@ -12,8 +12,8 @@ public struct TLS: Sendable {
         /// Those of these authorities: certificates in PEM.
         case roots(pem: Data)
         /// The app decides: it gets the server's chain in DER, the server's own certificate first, and the host that it must
-        /// be valid for, and throws to refuse; ``TrustRefused`` says why. Called on a thread that may block; without an answer in 10 s the server
-        /// is refused, and as long as it takes, calls such as ``HomingClient/publish(_:)`` wait as well.
+        /// be valid for, and throws to refuse; ``TrustRefused`` says why. Called on a thread that may block; without an answer
+        /// in 10 s the server is refused, and as long as it takes, calls such as ``HomingClient/publish(_:)`` wait as well.
         case custom(@Sendable (_ chain: [Data], _ host: String) throws -> Void)
         /// Any server at all: a private one, in a test.
         case dangerouslyAcceptAnyServer

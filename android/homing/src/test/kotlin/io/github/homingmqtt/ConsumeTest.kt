@@ -1,14 +1,8 @@
 package io.github.homingmqtt
 
-import kotlinx.coroutines.CancellableContinuation
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CompletableDeferred
-import kotlinx.coroutines.CoroutineDispatcher
-import kotlinx.coroutines.Delay
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.DisposableHandle
-import kotlinx.coroutines.InternalCoroutinesApi
-import kotlinx.coroutines.Runnable
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
@@ -18,14 +12,13 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.test.runTest
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
 import java.util.concurrent.atomic.AtomicInteger
-import kotlin.coroutines.CoroutineContext
-import kotlin.coroutines.resume
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.measureTime
 
@@ -142,75 +135,11 @@ class ConsumeTest {
     fun `under a test's virtual time too what was finished is marked`() =
         test {
             filled(50) { _, consumer ->
-                val job =
-                    async(VirtualTime) {
-                        consumer.consume { if (it.text == "30") throw CancellationException("the app's") }
-                    }
-                fails<CancellationException> { job.await() }
+                runTest {
+                    val job = async { consumer.consume { if (it.text == "30") throw CancellationException("the app's") } }
+                    fails<CancellationException> { job.await() }
+                }
                 assertEquals("30", consumer.messages().first().text)
-            }
-        }
-
-    /** As in `runTest`, there is one thread, and no time-out takes any time. */
-    @OptIn(InternalCoroutinesApi::class)
-    private object VirtualTime : CoroutineDispatcher(), Delay {
-        private val one = Dispatchers.Default.limitedParallelism(1)
-
-        override fun dispatch(
-            context: CoroutineContext,
-            block: Runnable,
-        ) = one.dispatch(context, block)
-
-        override fun scheduleResumeAfterDelay(
-            timeMillis: Long,
-            continuation: CancellableContinuation<Unit>,
-        ) = continuation.resume(Unit)
-
-        override fun invokeOnTimeout(
-            timeMillis: Long,
-            block: Runnable,
-            context: CoroutineContext,
-        ): DisposableHandle {
-            dispatch(context, block)
-            return DisposableHandle {}
-        }
-    }
-
-    @Test
-    fun `a slow collector holds no more than a page`() =
-        test {
-            filled(350) { _, consumer ->
-                var collected = 0
-                val job =
-                    launch(Dispatchers.IO) {
-                        consumer.messages().collect {
-                            collected++
-                            if (collected == 120) awaitCancellation()
-                        }
-                    }
-                until { collected == 120 }
-                job.cancelAndJoin()
-                assertEquals("0", consumer.messages().first().text)
-            }
-        }
-
-    @Test
-    fun `messages wait through a pause and end with the client`() =
-        test {
-            filled(1) { home, consumer ->
-                val texts = mutableListOf<String>()
-                val job = launch { consumer.messages().collect { texts += it.text } }
-                until { texts == listOf("0") }
-                home.pause()
-                assertEquals(ConnectionState.Paused, home.state.first { it == ConnectionState.Paused })
-                fails<HomingException.Paused> { home.publish("home/1", "1") }
-                assertEquals(false, home.resume())
-                home.publish("home/1", "1")
-                until { texts.size == 2 }
-                home.shutDown()
-                job.join()
-                assertTrue(!job.isCancelled, "it ends without an error")
-                consumer.consumeAfterClose()
             }
         }
 
